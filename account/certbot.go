@@ -147,7 +147,7 @@ func (t *certbotTree) root() (place, error) {
 		}
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%w: expected Certbot's configuration directory, usually /etc/letsencrypt, which holds a directory accounts%s", err, t.mistaken())
+		err = fmt.Errorf("%w: expected Certbot's configuration directory, usually /etc/letsencrypt, which holds a directory accounts%s", cause(err), t.mistaken())
 	}
 	if err != nil {
 		return place{}, fileError(accounts, err)
@@ -237,7 +237,7 @@ func (t *certbotTree) sub(p place, entry fs.DirEntry) (place, bool) {
 			}
 		}
 		if err != nil {
-			t.fault(sub.open, fmt.Errorf("symbolic link: %w", err))
+			t.fault(sub.open, fmt.Errorf("symbolic link: %w", cause(err)))
 			return place{}, false
 		}
 		target.name, target.linked = sub.name, true
@@ -356,10 +356,11 @@ func (t *certbotTree) load(store *certbotStore) *Account {
 
 // read is readFile, for a file that may be a link such as Certbot makes.
 func (t *certbotTree) read(name string) ([]byte, fs.FileMode, error) {
-	if p, err := t.canonical(name); err == nil {
-		name = p.open
+	p, err := t.canonical(name)
+	if err != nil {
+		return nil, 0, err
 	}
-	return readFile(t.fsys, name)
+	return readFile(t.fsys, p.open)
 }
 
 // loadRegr reads regr.json, of which Certbot's older versions wrote more
@@ -459,12 +460,12 @@ func (s certbotServer) compare(t certbotServer, ours, theirs bool) int {
 // same host it knows better about http and https; and about the port: Certbot
 // for Windows wrote an underscore for the colon.
 func (s certbotServer) url(uri *url.URL) (*url.URL, error) {
+	if s.path == "." || strings.ContainsAny(s.path, "?#") { // Certbot takes off queries
+		return nil, errors.New("not the host and path of a URL")
+	}
 	u, err := parseURL("https://" + currentServer(s.path))
 	if err != nil {
 		return nil, err
-	}
-	if u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
-		return nil, errors.New("not a directory URL") // urlparse took these off
 	}
 	if u.Host == strings.ReplaceAll(uri.Host, ":", "_") {
 		u.Host = uri.Host
