@@ -31,9 +31,9 @@ import (
 // comes back as an *acme.Error. Everything else in the package speaks through
 // requester.post.
 //
-//	post --> gate --> limiter --> nonce --> sign --> HTTP --> reply or error
-//	  ^                                                            |
-//	  +---------- retries.next: again, and after what pause? <-----+
+//	post --> nonce --> gate, limiter --> sign --> HTTP --> reply or error
+//	  ^                                                         |
+//	  +-------- retries.next: again, and after what pause? <----+
 //
 //   - Retries end, each kind by its own count, whatever the CA answers.
 //   - A request that may have changed something is not sent again when its
@@ -60,7 +60,7 @@ const (
 	// then slows both.
 	nonceRate     = 18
 	nonceBurst    = 8
-	maxNonceFetch = 16               // at once
+	maxNonceFetch = 8                // at once
 	maxNonceAge   = 60 * time.Second // OpenBao forgets them after 90
 )
 
@@ -96,12 +96,15 @@ var errTooLarge = fmt.Errorf("authz: answer is larger than %d bytes", maxBody)
 // context's error, or that of the connection.
 func (q *requester) post(ctx context.Context, url string, payload []byte, repeatable bool) (*reply, error) {
 	return q.retry(ctx, repeatable, func() (*reply, error) {
-		if err := q.ready(ctx); err != nil {
+		if err := q.gate.wait(ctx); err != nil {
 			return nil, err
 		}
 		nonce, err := q.nonces.take(ctx, q)
 		if err != nil {
 			return nil, unsentError{err}
+		}
+		if err := q.ready(ctx); err != nil {
+			return nil, err
 		}
 		body, err := q.sign(url, nonce, payload)
 		if err != nil {
@@ -111,15 +114,15 @@ func (q *requester) post(ctx context.Context, url string, payload []byte, repeat
 	})
 }
 
-// ready waits until a request may be sent.
+// ready waits until a request may be sent. The gate comes last: it may close
+// while the limiter's turn is waited for.
 func (q *requester) ready(ctx context.Context) error {
-	if err := q.gate.wait(ctx); err != nil {
-		return err
+	if q.limiter != nil {
+		if err := q.limiter.Wait(ctx); err != nil {
+			return err
+		}
 	}
-	if q.limiter == nil {
-		return nil
-	}
-	return q.limiter.Wait(ctx)
+	return q.gate.wait(ctx)
 }
 
 // sign makes the flattened JSON form of §6.2. An empty payload is not the
@@ -479,19 +482,14 @@ func (p *noncePool) next(ctx context.Context, q *requester) (nonce, error) {
 	}
 }
 
-// turn fetches a nonce when the limit allows, unless another request brings
-// one back before. It gives its token back, and another one after a fetch.
+// turn fetches a nonce when the limit allows. It does not give way to one
+// that another request brings back meanwhile: then the pool would stop
+// growing when the workers that have one keep the others just fed. It gives
+// its token back, and another one after a fetch.
 func (p *noncePool) turn(ctx context.Context, q *requester) (n nonce, err error) {
 	defer func() { p.fetches <- struct{}{} }()
-	turn := p.limiter.Reserve()
-	select {
-	case n = <-p.free:
-		turn.Cancel()
-		return n, nil
-	case <-ctx.Done():
-		turn.Cancel()
-		return n, ctx.Err()
-	case <-time.After(turn.Delay()):
+	if err := p.limiter.Wait(ctx); err != nil {
+		return n, err
 	}
 	if n.value, err = p.fetch(ctx, q); err != nil {
 		return n, fmt.Errorf("authz: new nonce: %w", err)
