@@ -69,7 +69,8 @@ var (
 // says what was given instead.
 //
 // Directory comes from the names of the directories; it is https unless the
-// account URL says http for the same server. URL is empty if the stored one
+// account URL says http for the same server, and has no slash at its end, as
+// such a name cannot tell. URL is empty if the stored one
 // belongs to another server. Where a symbolic link, as Certbot makes it when a
 // server gets a new name, puts an account under several servers there is still
 // one Account: its Directory is that of the server which gave out the account
