@@ -64,10 +64,13 @@ var (
 // Accounts that cannot be read do not hide the others: the error joins a
 // [*FileError] for each file or directory with a fault. If the fault is not in
 // the key's file the account is there all the same, without what the faulty file
-// would have told: with a key and a directory URL it can be used.
+// would have told: with a key and a directory URL it can be used. If there is no
+// directory accounts, the error is a [*FileError] that wraps [fs.ErrNotExist] and
+// says what was given instead.
 //
 // Directory comes from the names of the directories; it is https unless the
-// account URL says http for the same server. URL is empty if the stored one
+// account URL says http for the same server, and has no slash at its end, as
+// such a name cannot tell. URL is empty if the stored one
 // belongs to another server. Where a symbolic link, as Certbot makes it when a
 // server gets a new name, puts an account under several servers there is still
 // one Account: its Directory is that of the server which gave out the account
@@ -131,9 +134,7 @@ type place struct {
 }
 
 func (t *certbotTree) fault(name string, err error) {
-	if _, ok := t.faults[name]; !ok {
-		t.faults[name] = fileError(name, err)
-	}
+	t.faults[name] = fileError(name, err)
 }
 
 // root returns the directory accounts.

@@ -15,7 +15,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -328,15 +327,15 @@ func TestCertbot(t *testing.T) {
 		{
 			name: "links of users: the server that gave out the URL, else the link's",
 			files: map[string]string{
-				"old.example/dir/0/private_key.json": a, "old.example/dir/0/regr.json": regr("https://old.example/1"),
-				"old.example/dir/1/private_key.json": b, "old.example/dir/1/regr.json": regr("https://new.example/1"),
-				"old.example/dir/2/private_key.json": c, "old.example/dir/2/regr.json": regr("https://third.example/1"),
-				"new.example/dir": "-> ../old.example/dir", "a.example/dir": "-> ../new.example/dir",
+				"before.example/dir/0/private_key.json": a, "before.example/dir/0/regr.json": regr("https://before.example/1"),
+				"before.example/dir/1/private_key.json": b, "before.example/dir/1/regr.json": regr("https://new.example/1"),
+				"before.example/dir/2/private_key.json": c, "before.example/dir/2/regr.json": regr("https://third.example/1"),
+				"new.example/dir": "-> ../before.example/dir", "c.example/dir": "-> ../new.example/dir",
 			},
 			want: []string{
-				"accounts/old.example/dir/0 EC P-256 https://old.example/dir https://old.example/1",
-				"accounts/old.example/dir/1 EC P-384 https://new.example/dir https://new.example/1",
-				"accounts/old.example/dir/2 EC P-521 https://a.example/dir ",
+				"accounts/before.example/dir/0 EC P-256 https://before.example/dir https://before.example/1",
+				"accounts/before.example/dir/1 EC P-384 https://new.example/dir https://new.example/1",
+				"accounts/before.example/dir/2 EC P-521 https://c.example/dir ",
 			},
 		},
 		{
@@ -713,23 +712,6 @@ func TestCertbotPermissionOnDisk(t *testing.T) {
 	got, err := Certbot(os.DirFS(filepath.Join(dir, "letsencrypt")))
 	require.Empty(t, got)
 	require.ErrorIs(t, err, fs.ErrPermission)
-}
-
-// TestCertbotPipe has a named pipe for each file; opening one would block.
-func TestCertbotPipe(t *testing.T) {
-	key, _, _ := testKeys(t)
-	for _, file := range []string{certbotKey, certbotRegr, certbotMeta} {
-		dir := t.TempDir()
-		store := filepath.Join(dir, "accounts", "ca.example", "dir", "0")
-		newAccount(t, store, key, "https://ca.example/1")
-		newAccount(t, filepath.Join(dir, "accounts", "ca.example", "dir", "1"), key, "https://ca.example/1")
-		_ = os.Remove(filepath.Join(store, file))
-		require.NoError(t, syscall.Mkfifo(filepath.Join(store, file), 0o600))
-		require.NoError(t, syscall.Mkfifo(filepath.Join(dir, "accounts", "ca.example", "pipe"), 0o600))
-		got, err := Certbot(os.DirFS(dir))
-		require.Len(t, got, 1)
-		require.Equal(t, []string{"account: accounts/ca.example/dir/0/" + file + ": not a regular file"}, faults(t, err))
-	}
 }
 
 // endless is a file that says nothing about its size and has no end.
