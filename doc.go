@@ -1,0 +1,34 @@
+// Package acmeauthz is the root of an SDK for the lifecycle of ACME
+// authorizations (RFC 8555). It has no code of its own; import its packages:
+//
+//   - [github.com/acmeauthz/acmeauthz/logparse] finds authorization URLs in
+//     the logs of ACME clients. It needs no key and no network.
+//   - [github.com/acmeauthz/acmeauthz/account] reads the account keys that an
+//     ACME client stored, with the account's URL and the CA's directory.
+//   - [github.com/acmeauthz/acmeauthz/authz] lists, deactivates and validates
+//     the authorizations of an account, a few or a million of them.
+//
+// None of them imports another. They meet in your program, through a URL and
+// an *acme.Client of golang.org/x/crypto/acme:
+//
+//	accounts, err := account.Certbot(os.DirFS("/etc/letsencrypt"))
+//	if err != nil {
+//		log.Print(err) // accounts that cannot be read do not hide the others
+//	}
+//	// ... choose one of accounts
+//	m := &authz.Manager{Client: accounts[0].Client()}
+//	urls := logparse.Files(os.DirFS("/var/log/letsencrypt"), "letsencrypt.log*")
+//	for r, err := range m.Deactivate(ctx, urls) {
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		fmt.Println(r.URL, r.Changed, r.Err)
+//	}
+//
+// The programs in examples/ use them: quickstart shows the whole way on a CA
+// inside the process, clear-authz is a command for daily use.
+//
+// The SDK orders no certificates and creates no accounts; that is the work of
+// an ACME client. It never writes keys, never signs a request for an origin
+// that the CA did not name, and speaks ACME v2 only.
+package acmeauthz
