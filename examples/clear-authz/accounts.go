@@ -34,7 +34,7 @@ func (p *program) accounts(o options, s server, key *keyFile) ([]*account.Accoun
 		return nil, noAccounts(o, err)
 	}
 	if err != nil {
-		p.warn("some accounts below %s cannot be read: %s", o.configDir, err)
+		p.warn("not everything below %s could be read: %s", o.configDir, err)
 	}
 	fit := ofServer(all, s)
 	if len(fit) == 0 {
@@ -197,7 +197,7 @@ func (p *program) jobs(ctx context.Context, o options, s server, key *keyFile, u
 		return nil, ambiguous(s, accounts, unowned)
 	}
 	if len(jobs) == 0 {
-		return nil, nothing("none of the %s belongs to %s. They belong to:\n%s", plural(len(kept), "URL"),
+		return nil, nothing("the URLs in the logs do not belong to %s, but to:\n%s",
 			trusted(names(accounts)), trusted(list(named("account ", strangers)))).
 			then("Find that account's key: --config-dir DIR, or --key private_key.json")
 	}
@@ -217,9 +217,12 @@ func (p *program) reportLeft(elsewhere map[string]int) {
 }
 
 func (p *program) reportStrangers(o options, strangers map[string]int) {
+	why := cleanf("whose key was not given or found below %s", o.configDir)
+	if o.account != "" {
+		why = "which is not the one of --account"
+	}
 	for _, n := range byCount(strangers) {
-		p.say("Left out: %s of account %s, whose key was not given or found below %s.\n",
-			trusted(plural(strangers[n], "URL")), n, o.configDir)
+		p.say("Left out: %s of account %s, %s.\n", trusted(plural(strangers[n], "URL")), n, trusted(why))
 	}
 }
 

@@ -64,7 +64,7 @@ func (p *program) work(ctx context.Context, o options, s server, jobs []job) err
 	total := 0
 	for _, j := range jobs {
 		total += len(j.urls)
-		p.say("%s has %s (%s)\n", trusted(accountTitle(j.account)), trusted(plural(len(j.urls), "authorization URL")), j.account.Path)
+		p.say("%s: %s; its key is %s\n", trusted(accountTitle(j.account)), trusted(plural(len(j.urls), "URL")), j.account.Path)
 		p.warnExposed(j.account)
 	}
 	if s.isLetsEncrypt() && !o.dryRun {
@@ -77,7 +77,7 @@ func (p *program) work(ctx context.Context, o options, s server, jobs []job) err
 			break
 		}
 	}
-	if err != nil && out.done() == 0 {
+	if err != nil && out.done() == 0 || out.broken {
 		return out.verdict(ctx, err)
 	}
 	if writeErr := out.finish(); writeErr != nil {
@@ -97,6 +97,7 @@ func (p *program) workOn(ctx context.Context, o options, j job, out *report) err
 			return caProblem(j.account, o, err)
 		}
 		if err := out.add(r); err != nil {
+			out.broken = true
 			return writeError(err)
 		}
 	}

@@ -115,7 +115,7 @@ func readKey(path string) (*keyFile, error) {
 	signer, err := account.ParseKey(data)
 	if err != nil {
 		return nil, usage("%s is not an account key that can be used: %s.", path, err).
-			then("Give Certbot's private_key.json, or a PEM file with an RSA or ECDSA private key.")
+			then("Name another, for instance Certbot's private_key.json of the account.")
 	}
 	return &keyFile{signer: signer, path: path}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
@@ -79,6 +80,7 @@ func caProblem(a *account.Account, o options, err error) error {
 		invalid    x509.CertificateInvalidError
 		network    net.Error
 		answer     *acme.Error
+		syntax     *json.SyntaxError
 	)
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -94,6 +96,10 @@ func caProblem(a *account.Account, o options, err error) error {
 	case errors.As(err, &wrongName), errors.As(err, &invalid):
 		return nothing("the certificate of %s is not good: %s.", host, err).because(err).
 			then("Check the host name, and this machine's clock.")
+	case errors.As(err, &syntax):
+		return nothing("%s is not an ACME directory.", a.Directory).because(err).
+			then("Look what it is: curl -v %s", a.Directory).
+			then("If the directory is elsewhere: --server https://…")
 	case errors.As(err, &answer):
 		return nothing("%s answers with an error: %s.", host, err).because(err).
 			then("If that is not an ACME directory, give its URL: --server https://…")

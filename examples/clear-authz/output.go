@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/acmeauthz/acmeauthz/account"
 	"github.com/acmeauthz/acmeauthz/logparse"
@@ -51,6 +52,9 @@ func unreadable(what, path string, err error) error {
 // missing is the problem that a named file is not there.
 func missing(path string) error {
 	p := usage("there is no %s.", path).because(fs.ErrNotExist)
+	if strings.ContainsAny(path, "*?[") {
+		p.what = cleanf("no file matches %s.", path)
+	}
 	if parent := filepath.Dir(path); parent != "." && isDir(parent) {
 		return p.then("See what is there: ls -la %s", parent)
 	}
@@ -87,8 +91,8 @@ func logError(path string, err error) string {
 // nothingFound says that there is nothing to do, and why that may be a mistake.
 func (f found) nothingFound(logs []string) string {
 	if len(f.urls) > 0 {
-		return cleanf("Nothing to do: all %s are of servers that were switched off:\n%s",
-			trusted(plural(len(f.urls), "authorization URL")), trusted(list(countHosts(f.urls))))
+		return cleanf("Nothing to do: the only authorization URLs are of servers that were switched off:\n%s",
+			trusted(list(countHosts(f.urls))))
 	}
 	switch {
 	case f.bytes == 0 && len(logs) == 1 && logs[0] == stdinName:

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,8 +14,11 @@ import (
 	"golang.org/x/crypto/acme"
 )
 
-// maxFailures is how many failures are printed one by one.
-const maxFailures = 10
+// What is printed of failures: so many kinds, and so many examples of each.
+const (
+	maxFailures = 10
+	maxExamples = 3
+)
 
 const letsEncryptHint = `Note: Let's Encrypt counts each pending authorization that is cleared as a failed
 validation (5 per name and hour); left alone, they end within 7 days.`
@@ -24,8 +28,8 @@ var advice = []struct {
 	kind error
 	text string
 }{
-	{authz.ErrRefused, "This CA does not deactivate authorizations (step-ca and Caddy do not). Left alone, they\n" +
-		"end by themselves: at step-ca and Caddy within 24 hours."},
+	{authz.ErrRefused, "The CA refuses to deactivate. step-ca and Caddy always do; there, authorizations that are\n" +
+		"left alone end within 24 hours."},
 	{authz.ErrIgnored, "This CA says yes to a deactivation and changes nothing (Dogtag and acme2certifier do).\n" +
 		"Try it with: --method answer"},
 	{authz.ErrRateLimited, "The CA limits requests. Run the same command again later, or more slowly:\n" +
@@ -42,12 +46,13 @@ type report struct {
 	options  options
 	total    int // URLs to work on
 	counts   map[outcome]int
-	rows     []record // for the table
-	failures []record // the first few
+	rows     []record   // for the table
+	failures []*failure // by their text, in order of appearance
 	advised  map[error]bool
-	read     int // whose status could be read
-	pending  int // pending when first read
-	undone   int // given up because of an interrupt
+	read     int  // whose status could be read
+	pending  int  // pending when first read
+	undone   int  // given up because of an interrupt
+	broken   bool // the output cannot be written
 	bar      *progressbar.ProgressBar
 }
 
@@ -115,9 +120,7 @@ func (t *report) count(r authz.Result, rec record) {
 }
 
 func (t *report) countFailure(r authz.Result, rec record) {
-	if len(t.failures) < maxFailures {
-		t.failures = append(t.failures, rec)
-	}
+	t.fail(rec, failureText(r.Err))
 	for _, a := range advice {
 		if errors.Is(r.Err, a.kind) {
 			t.advised[a.kind] = true
@@ -150,6 +153,7 @@ func (t *report) finish() error {
 		}
 	}
 	t.explain()
+	t.suggest()
 	return nil
 }
 
@@ -203,14 +207,53 @@ func (t *report) summary() string {
 	return line
 }
 
+// A failure is an error, and the authorizations that met it.
+type failure struct {
+	text     string
+	count    int
+	examples []record
+}
+
+// failureText is the error for a person, the same for all that met the same.
+func failureText(err error) string {
+	if p, ok := errors.AsType[*authz.PendingError](err); ok && p.Err != nil {
+		return "answered, but still pending: " + strings.TrimPrefix(p.Err.Error(), "0 ") // p says how long, too
+	}
+	return strings.TrimPrefix(err.Error(), "authz: ")
+}
+
+func (t *report) fail(rec record, text string) {
+	i := slices.IndexFunc(t.failures, func(f *failure) bool { return f.text == text })
+	if i < 0 {
+		if len(t.failures) == maxFailures {
+			return
+		}
+		i = len(t.failures)
+		t.failures = append(t.failures, &failure{text: text})
+	}
+	f := t.failures[i]
+	f.count++
+	if len(f.examples) < maxExamples {
+		f.examples = append(f.examples, rec)
+	}
+}
+
 // explain prints the failures and what to do about them.
 func (t *report) explain() {
 	p := t.program
-	for _, rec := range t.failures {
-		p.warn("%s (%s): %s", rec.name(), rec.URL, *rec.Error)
+	told := 0
+	for _, f := range t.failures {
+		told += f.count
+		p.warn("%s failed: %s", trusted(plural(f.count, "authorization")), f.text)
+		for _, rec := range f.examples {
+			fmt.Fprint(p.stderr, cleanf("  %s  %s\n", rec.name(), rec.URL))
+		}
+		if more := f.count - len(f.examples); more > 0 {
+			fmt.Fprintf(p.stderr, "  and %d more\n", more)
+		}
 	}
-	if more := t.counts[outcomeFailed] - len(t.failures); more > 0 {
-		p.warn("%d more failed; --json lists them all.", more)
+	if more := t.counts[outcomeFailed] - told; more > 0 {
+		p.warn("%d more failed in other ways; --json lists them all", more)
 	}
 	for _, a := range advice {
 		if t.advised[a.kind] {
@@ -227,12 +270,12 @@ func (t *report) verdict(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return failed("interrupted: %d of %d done.", done, t.total).because(ctx.Err()).
 			then("Run the same command again to go on; what is cleared stays cleared.")
-	case err != nil && t.read == 0:
+	case err != nil && (t.read == 0 || t.broken):
 		return err
 	case err != nil:
 		return t.stopped(err)
 	case done > 0 && t.counts[outcomeNotOurs] == done:
-		return nothing("none of the %d authorizations belongs to this account.", done).
+		return nothing("all of them belong to other accounts than the one used.").
 			then("Give the account that ordered them: --account NUMBER, --config-dir DIR or --key FILE")
 	case t.counts[outcomeFailed] > 0 && t.read == 0:
 		return nothing("not one authorization could be read.").
@@ -251,4 +294,15 @@ func (t *report) stopped(err error) error {
 		p.next = cause.next
 	}
 	return p
+}
+
+// suggest says what is next if there is nothing to complain about.
+func (t *report) suggest() {
+	switch {
+	case t.counts[outcomeFailed] > 0, t.undone > 0, t.counts[outcomeNotOurs] == t.done():
+	case t.pending == 0:
+		t.program.say("Nothing to do: none of them is pending.\n")
+	case t.options.dryRun:
+		t.program.say("To clear what is pending, run the same command without --dry-run.\n")
+	}
 }

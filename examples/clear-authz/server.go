@@ -43,7 +43,7 @@ func parseServer(named, from string) (server, error) {
 		raw = "https://" + raw
 	}
 	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
+	if err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
 		return server{}, usage("%s %s is neither a host nor a directory URL.", from, named).
 			then("For example: --server acme-v02.api.letsencrypt.org")
 	}
