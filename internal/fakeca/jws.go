@@ -36,7 +36,7 @@ func (ca *CA) verify(in *incoming) *reply {
 	if media, _, _ := mime.ParseMediaType(in.contentType); media != "application/jose+json" {
 		return ca.refuse(refusedContentType)
 	}
-	jws, err := jose.ParseSigned(string(in.body), algorithms)
+	jws, err := jose.ParseSignedJSON(string(in.body), algorithms)
 	if err != nil || len(jws.Signatures) != 1 {
 		return ca.refuse(refusedJWS)
 	}
