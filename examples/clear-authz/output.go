@@ -80,7 +80,7 @@ func logError(path string, err error) string {
 		path = "standard input"
 	}
 	if e, ok := errors.AsType[*logparse.ReadError](err); ok {
-		return cleanf("%s: cannot be read beyond byte %d: %s; the URLs before that are used", path, e.Offset, e.Err)
+		return cleanf("%s: damaged or cut off after byte %d (%s); name a good copy if there is one", path, e.Offset, e.Err)
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		return cleanf("%s: no permission to read it; run it as root: sudo clear-authz …", path)

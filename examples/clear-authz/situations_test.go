@@ -97,7 +97,7 @@ func situations() map[string]situation {
 		"broken-log": {run: brokenLog},
 		"urls":       {run: func(b *bench) []outputs { return runs(b.run("urls", b.path("logs"))) }},
 		"urls-broken": {run: func(b *bench) []outputs {
-			b.write("only/letsencrypt.log.1.gz", "\x1f\x8b but no gzip")
+			b.write("only/letsencrypt.log.1.gz", "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03")
 			return runs(b.run("urls", b.path("only")), b.run(b.path("only")))
 		}},
 
@@ -126,7 +126,7 @@ func situations() map[string]situation {
 			return runs(b.run("--server", "other.test", b.path("logs")))
 		}},
 		"retired-servers": {run: func(b *bench) []outputs {
-			b.write("old.log", certbotLog("https://acme-v01.api.letsencrypt.org/acme/authz/0123456789012345678901234567890123456789012"))
+			b.write("old.log", certbotLog("https://acme-v01.api.letsencrypt.org/acme/authz/Ec1k2vFZ5wv8oQm0yq3Zx0h7pJtR4bLdS9uNaYgXiWE"))
 			return runs(b.run("-n", b.path("old.log")), b.run("-n", b.path("old.log"), b.path("logs")))
 		}},
 
