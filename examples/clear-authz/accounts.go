@@ -256,9 +256,8 @@ func ambiguous(s server, accounts []*account.Account, unowned int) error {
 func noAccounts(o options, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return nothing("no permission to read the accounts below %s: %s.", o.configDir, err).because(err).
-			then("Run it as root: sudo clear-authz …").
-			then("Or let somebody who may copy private_key.json of the account, and give it: --key private_key.json")
+		return nothing("no permission to read the accounts below %s.", o.configDir).because(err).asRoot().
+			then("Or have the account's private_key.json copied for you, and give it: --key private_key.json")
 	case errors.Is(err, fs.ErrNotExist):
 		return nothing("there is no %s, where Certbot keeps its accounts.", filepath.Join(o.configDir, "accounts")).because(err).
 			then("Say where it is: --config-dir DIR").

@@ -24,7 +24,7 @@ func (p *program) clear(ctx context.Context, o options) error {
 	}
 	found := p.read(in.logs)
 	if found.failed > 0 && len(found.urls) == 0 {
-		return &problem{code: found.code(len(in.logs))}
+		return found.problem(len(in.logs))
 	}
 	s, err := chooseServer(o, found.urls)
 	if err != nil {
@@ -45,7 +45,7 @@ func (p *program) clear(ctx context.Context, o options) error {
 		return err
 	}
 	if found.failed > 0 {
-		return &problem{code: exitFailed}
+		return found.problem(len(in.logs))
 	}
 	return nil
 }

@@ -61,6 +61,11 @@ func (p *program) input(args []string, keyPath string) (input, error) {
 	}
 	if len(named) == 0 {
 		named = []string{p.defaultLog()}
+		if named[0] != stdinName && !isDir(named[0]) {
+			return in, usage("there is no %s, where Certbot keeps its logs.", named[0]).
+				then("Name the logs: clear-authz FILE...").
+				then("Or pipe them: cat letsencrypt.log* | clear-authz")
+		}
 	}
 	logs, err := findLogs(named)
 	in.logs = logs
@@ -200,7 +205,8 @@ func isFile(path string, d fs.DirEntry) bool {
 // A found is what reading the logs gave.
 type found struct {
 	urls   []string
-	failed int // logs that could not be read, or not to their end
+	failed int  // logs that could not be read, or not to their end
+	denied bool // whether one of them for lack of permission
 	bytes  int64
 }
 
@@ -213,6 +219,7 @@ func (p *program) read(logs []string) found {
 		for url, err := range p.urls(path, &f.bytes) {
 			if err != nil {
 				f.failed++
+				f.denied = f.denied || errors.Is(err, fs.ErrPermission)
 				p.warn("%s", logError(path, err))
 				break
 			}
@@ -272,20 +279,21 @@ func (p *program) printURLs(args []string) error {
 	}
 	switch {
 	case f.failed > 0:
-		return &problem{code: f.code(len(in.logs))}
+		return f.problem(len(in.logs))
 	case len(f.urls) == 0:
 		p.say("%s\n", trusted(f.nothingFound(in.logs)))
 	}
 	return nil
 }
 
-// code is the exit code if the logs are all there is to do.
-func (f found) code(logs int) int {
-	switch {
-	case f.failed == 0:
-		return exitOK
-	case f.failed == logs && len(f.urls) == 0:
-		return exitNothing
+// problem is what is left to say of logs that could not be read.
+func (f found) problem(logs int) *problem {
+	p := &problem{code: exitFailed}
+	if f.failed == logs && len(f.urls) == 0 {
+		p.code = exitNothing
 	}
-	return exitFailed
+	if f.denied {
+		p.what, p.root = "some logs could not be read.", true
+	}
+	return p
 }

@@ -43,6 +43,7 @@ type program struct {
 	transport http.RoundTripper // instead of the network; nil outside of tests
 	logDir    string            // what is read if nothing else is named
 	configDir string            // where accounts are found without --config-dir
+	args      []string          // the command line
 	quiet     bool              // nothing but errors on stderr
 }
 
@@ -64,14 +65,15 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 }
 
 func (p *program) run(ctx context.Context, args []string) int {
+	p.args = args
 	err := p.command().Run(ctx, args)
 	if err == nil {
 		return exitOK
 	}
 	if known, ok := errors.AsType[*problem](err); ok {
-		known.print(p.stderr)
+		known.print(p.stderr, quote(args))
 		return known.code
 	}
-	usageProblem(err).print(p.stderr)
+	usageProblem(err).print(p.stderr, quote(args))
 	return exitUsage
 }

@@ -164,12 +164,12 @@ func TestNoPermission(t *testing.T) {
 	r := b.run(b.path("logs"))
 	require.Equal(t, exitNothing, r.code)
 	require.Contains(t, r.stderr, "no permission to read")
-	require.Contains(t, r.stderr, "sudo clear-authz")
+	require.Contains(t, r.stderr, "  Run it as root: sudo clear-authz "+b.path("logs")+"\n")
 
 	require.NoError(t, os.Chmod(b.path("logs/letsencrypt.log"), 0))
 	r = b.run(b.path("logs"))
 	require.Equal(t, exitNothing, r.code)
-	require.Contains(t, r.stderr, "letsencrypt.log: no permission to read it; run it as root: sudo clear-authz")
+	require.Contains(t, r.stderr, "letsencrypt.log: no permission to read it\nclear-authz: some logs could not be read.\n  Run it as root: sudo clear-authz "+b.path("logs")+"\n")
 
 	require.NoError(t, os.Chmod(b.path("logs"), 0))
 	t.Cleanup(func() { os.Chmod(b.path("logs"), 0o700) })

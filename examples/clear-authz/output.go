@@ -39,9 +39,8 @@ func accountTitle(a *account.Account) string {
 func unreadable(what, path string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return nothing("no permission to read %s %s.", trusted(what), path).because(err).
-			then("Run it as root: sudo clear-authz …").
-			then("Or let somebody who may copy the files, and name the copies.")
+		return nothing("no permission to read %s %s.", trusted(what), path).because(err).asRoot().
+			then("Or have it copied for you, and name the copy.")
 	case errors.Is(err, fs.ErrNotExist):
 		return missing(path)
 	}
@@ -83,7 +82,7 @@ func logError(path string, err error) string {
 		return cleanf("%s: damaged or cut off after byte %d (%s); name a good copy if there is one", path, e.Offset, e.Err)
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		return cleanf("%s: no permission to read it; run it as root: sudo clear-authz …", path)
+		return cleanf("%s: no permission to read it", path)
 	}
 	return cleanf("%s: %s", path, withoutPath(err))
 }

@@ -120,7 +120,7 @@ func (ca *recordedCA) verify(r *http.Request) (kid string, payload []byte, err e
 	if err != nil {
 		return "", nil, err
 	}
-	jws, err := jose.ParseSigned(string(body), []jose.SignatureAlgorithm{jose.RS256, jose.ES256})
+	jws, err := jose.ParseSignedJSON(string(body), []jose.SignatureAlgorithm{jose.RS256, jose.ES256})
 	if err != nil {
 		return "", nil, err
 	}

@@ -77,7 +77,7 @@ func (p *program) progress(o options, total int) *progressbar.ProgressBar {
 		progressbar.OptionSetDescription("authorizations"),
 		progressbar.OptionShowCount(),
 		progressbar.OptionShowIts(),
-		progressbar.OptionSetItsString("per second"),
+		progressbar.OptionSetItsString(""),
 		progressbar.OptionThrottle(100*time.Millisecond),
 		progressbar.OptionClearOnFinish(),
 	)

@@ -191,3 +191,8 @@ func FuzzClean(f *testing.F) {
 		}
 	})
 }
+
+func TestQuote(t *testing.T) {
+	require.Equal(t, `clear-authz --server=ca.test /var/log/a.log 'two words' 'it'\''s' '*.log' '' '\x1b[0m'`,
+		quote([]string{"clear-authz", "--server=ca.test", "/var/log/a.log", "two words", "it's", "*.log", "", "\x1b[0m"}))
+}
