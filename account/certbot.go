@@ -64,10 +64,13 @@ var (
 // Accounts that cannot be read do not hide the others: the error joins a
 // [*FileError] for each file or directory with a fault. If the fault is not in
 // the key's file the account is there all the same, without what the faulty file
-// would have told: with a key and a directory URL it can be used.
+// would have told: with a key and a directory URL it can be used. If there is no
+// directory accounts, the error is a [*FileError] that wraps [fs.ErrNotExist] and
+// says what was given instead.
 //
 // Directory comes from the names of the directories; it is https unless the
-// account URL says http for the same server. URL is empty if the stored one
+// account URL says http for the same server, and has no slash at its end, as
+// such a name cannot tell. URL is empty if the stored one
 // belongs to another server. Where a symbolic link, as Certbot makes it when a
 // server gets a new name, puts an account under several servers there is still
 // one Account: its Directory is that of the server which gave out the account
@@ -131,9 +134,7 @@ type place struct {
 }
 
 func (t *certbotTree) fault(name string, err error) {
-	if _, ok := t.faults[name]; !ok {
-		t.faults[name] = fileError(name, err)
-	}
+	t.faults[name] = fileError(name, err)
 }
 
 // root returns the directory accounts.
@@ -147,7 +148,7 @@ func (t *certbotTree) root() (place, error) {
 		}
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%w: expected Certbot's configuration directory, usually /etc/letsencrypt, which holds a directory accounts%s", err, t.mistaken())
+		err = fmt.Errorf("%w: expected Certbot's configuration directory, usually /etc/letsencrypt, which holds a directory accounts%s", cause(err), t.mistaken())
 	}
 	if err != nil {
 		return place{}, fileError(accounts, err)
@@ -237,7 +238,7 @@ func (t *certbotTree) sub(p place, entry fs.DirEntry) (place, bool) {
 			}
 		}
 		if err != nil {
-			t.fault(sub.open, fmt.Errorf("symbolic link: %w", err))
+			t.fault(sub.open, fmt.Errorf("symbolic link: %w", cause(err)))
 			return place{}, false
 		}
 		target.name, target.linked = sub.name, true
@@ -356,10 +357,11 @@ func (t *certbotTree) load(store *certbotStore) *Account {
 
 // read is readFile, for a file that may be a link such as Certbot makes.
 func (t *certbotTree) read(name string) ([]byte, fs.FileMode, error) {
-	if p, err := t.canonical(name); err == nil {
-		name = p.open
+	p, err := t.canonical(name)
+	if err != nil {
+		return nil, 0, err
 	}
-	return readFile(t.fsys, name)
+	return readFile(t.fsys, p.open)
 }
 
 // loadRegr reads regr.json, of which Certbot's older versions wrote more
@@ -459,12 +461,12 @@ func (s certbotServer) compare(t certbotServer, ours, theirs bool) int {
 // same host it knows better about http and https; and about the port: Certbot
 // for Windows wrote an underscore for the colon.
 func (s certbotServer) url(uri *url.URL) (*url.URL, error) {
+	if s.path == "." || strings.ContainsAny(s.path, "?#") { // Certbot takes off queries
+		return nil, errors.New("not the host and path of a URL")
+	}
 	u, err := parseURL("https://" + currentServer(s.path))
 	if err != nil {
 		return nil, err
-	}
-	if u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
-		return nil, errors.New("not a directory URL") // urlparse took these off
 	}
 	if u.Host == strings.ReplaceAll(uri.Host, ":", "_") {
 		u.Host = uri.Host

@@ -28,13 +28,19 @@ func (e *FileError) Unwrap() error { return e.Err }
 
 // fileError makes a FileError of an error that the file system returned.
 func fileError(name string, err error) *FileError {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		err = e.Err // its Path would stand there twice
-	}
+	err = cause(err)
 	if errors.Is(err, fs.ErrPermission) {
 		err = fmt.Errorf("%w (clients let only their own user read account keys: run as that user, often root)", err)
 	}
 	return &FileError{name, err}
+}
+
+// cause returns what a [*fs.PathError] wraps, as the name stands in a FileError.
+func cause(err error) error {
+	if e, ok := err.(*fs.PathError); ok {
+		return e.Err
+	}
+	return err
 }
 
 // readFile returns what is in the named file, and its mode. It opens nothing

@@ -59,7 +59,7 @@ func (e *KeyError) Error() string {
 func (e *KeyError) Unwrap() error { return e.Err }
 
 const (
-	minRSABits = 2048 // what public CAs demand (CA/Browser Forum Baseline Requirements §6.1.5)
+	minRSABits = 2048 // CAs refuse less, Let's Encrypt for one
 	maxRSABits = 8192 // above, a hostile file could buy minutes of arithmetic
 
 	maxDER = 8 << 10  // an RSA key of 8192 bits takes less than 5 KiB

@@ -307,7 +307,8 @@ func keySecrets(key crypto.Signer) []string {
 	case *rsa.PrivateKey:
 		numbers = append(slices.Clone(key.Primes), key.D, key.Precomputed.Dp, key.Precomputed.Dq, key.Precomputed.Qinv)
 	case *ecdsa.PrivateKey:
-		numbers = append(numbers, key.D) //nolint:staticcheck // the number is what is looked for
+		raw, _ := key.Bytes()
+		numbers = append(numbers, new(big.Int).SetBytes(raw))
 	}
 	var secrets []string
 	for _, n := range numbers {
