@@ -74,33 +74,33 @@ var (
 		accountInPath: true, readable: true, challengeLocation: true, challengesUp: true,
 		statusInProblem: true, nonceOnError: true, problemMedia: "application/problem+json",
 		texts: map[refusal]text{
-			refusedUserAgent:      {400, "malformed", "User-Agent header required"},                                                               // own
-			refusedContentType:    {415, "malformed", `Invalid Content-Type header on POST. Content-Type must be "application/jose+json"`},        // own
-			refusedJWS:            {400, "malformed", "Unable to validate JWS :: Parse error reading JWS"},                                        // own
-			refusedSignature:      {400, "malformed", "Unable to validate JWS :: JWS verification error"},                                         //
+			refusedUserAgent:      {400, "malformed", "User-Agent header required"},                                                        // own
+			refusedContentType:    {415, "malformed", `Invalid Content-Type header on POST. Content-Type must be "application/jose+json"`}, // own
+			refusedJWS:            {400, "malformed", "Unable to validate JWS :: Parse error reading JWS"},                                 // own
+			refusedSignature:      {400, "malformed", "Unable to validate JWS :: JWS verification error"},
 			refusedURL:            {400, "malformed", `Unable to validate JWS :: JWS header parameter 'url' incorrect. Expected "{0}" got "{1}"`}, // own
 			refusedNonce:          {400, "badNonce", `Unable to validate JWS :: JWS has an invalid anti-replay nonce: "{0}"`},                     // own
 			refusedJWK:            {400, "malformed", "Unable to validate JWS :: No embedded JWK in JWS header"},                                  // own
-			refusedNoKID:          {400, "malformed", "Unable to validate JWS :: No Key ID in JWS header"},                                        //
-			refusedKID:            {400, "accountDoesNotExist", `Unable to validate JWS :: Account "{0}" not found`},                              //
-			refusedAccount:        {403, "unauthorized", `Unable to validate JWS :: Account is not valid, has status "{0}"`},                      //
-			refusedNoAccount:      {400, "accountDoesNotExist", "No account exists with the provided key"},                                        //
-			refusedForeignAccount: {403, "unauthorized", "Request signing key did not match account key"},                                         //
-			refusedMethod:         {405, "malformed", "Method not allowed"},                                                                       // own
-			refusedPayload:        {400, "malformed", "Unable to validate JWS :: Request payload did not parse as JSON"},                          //
-			refusedStatus:         {400, "malformed", "Invalid status value"},                                                                     //
-			refusedMember:         {400, "malformed", "{0}"},                                                                                      // of pebble -strict
-			refusedAnswered:       {400, "malformed", "Unable to update challenge :: authorization must be pending"},                              //
-			unknownAuthorization:  {404, "malformed", "No such authorization"},                                                                    //
-			unknownChallenge:      {404, "malformed", "No such challenge"},                                                                        //
-			unknownOrder:          {404, "malformed", "No order for ID {0}"},                                                                      //
-			expiredAuthorization:  {404, "malformed", "Expired authorization"},                                                                    //
-			foreignAuthorization:  {403, "unauthorized", "Account ID doesn't match ID for authorization"},                                         //
-			foreignDeactivation:   {403, "unauthorized", "Account ID doesn't match ID for authorization"},                                         //
-			foreignChallenge:      {403, "unauthorized", "User account ID doesn't match account ID in authorization"},                             //
-			foreignOrder:          {404, "malformed", "No order found for account ID {0}"},                                                        //
-			refusedOrder:          {400, "malformed", "NewOrder request did not specify any identifiers"},                                         // own
-			refusedFinalize:       {403, "orderNotReady", `Order's status ("{0}") is not acceptable for finalization`},                            //
+			refusedNoKID:          {400, "malformed", "Unable to validate JWS :: No Key ID in JWS header"},
+			refusedKID:            {400, "accountDoesNotExist", `Unable to validate JWS :: Account "{0}" not found`},
+			refusedAccount:        {403, "unauthorized", `Unable to validate JWS :: Account is not valid, has status "{0}"`},
+			refusedNoAccount:      {400, "accountDoesNotExist", "No account exists with the provided key"},
+			refusedForeignAccount: {403, "unauthorized", "Request signing key did not match account key"},
+			refusedMethod:         {405, "malformed", "Method not allowed"}, // own
+			refusedPayload:        {400, "malformed", "Unable to validate JWS :: Request payload did not parse as JSON"},
+			refusedStatus:         {400, "malformed", "Invalid status value"},
+			refusedMember:         {400, "malformed", "{0}"}, // of pebble -strict
+			refusedAnswered:       {400, "malformed", "Unable to update challenge :: authorization must be pending"},
+			unknownAuthorization:  {404, "malformed", "No such authorization"},
+			unknownChallenge:      {404, "malformed", "No such challenge"},
+			unknownOrder:          {404, "malformed", "No order for ID {0}"},
+			expiredAuthorization:  {404, "malformed", "Expired authorization"},
+			foreignAuthorization:  {403, "unauthorized", "Account ID doesn't match ID for authorization"},
+			foreignDeactivation:   {403, "unauthorized", "Account ID doesn't match ID for authorization"},
+			foreignChallenge:      {403, "unauthorized", "User account ID doesn't match account ID in authorization"},
+			foreignOrder:          {404, "malformed", "No order found for account ID {0}"},
+			refusedOrder:          {400, "malformed", "NewOrder request did not specify any identifiers"}, // own
+			refusedFinalize:       {403, "orderNotReady", `Order's status ("{0}") is not acceptable for finalization`},
 		},
 	}
 
@@ -133,7 +133,7 @@ var (
 			foreignChallenge:      stepUnauthorized,
 			foreignOrder:          stepUnauthorized,
 			refusedOrder:          stepMalformed,
-			refusedFinalize:       {400, "orderNotReady", "The request attempted to finalize an order that is not ready to be finalized"}, // own
+			refusedFinalize:       {400, "orderNotReady", "The request attempted to finalize an order that is not ready to be finalized"},
 		},
 	}
 
@@ -203,8 +203,8 @@ var (
 			foreignDeactivation:   baoUnknown,
 			foreignChallenge:      baoUnknown,
 			foreignOrder:          {400, "malformed", "order does not exist: the request message was malformed"},
-			refusedOrder:          {400, "malformed", "the request message was malformed"},        // own
-			refusedFinalize:       {403, "orderNotReady", "order is {0}: the order is not ready"}, // own
+			refusedOrder:          {400, "malformed", "the request message was malformed"},                                                                                                 // own
+			refusedFinalize:       {403, "orderNotReady", "the request attempted to finalize an order that is not ready to be finalized: order is status {0}, needs to be in ready state"}, // own
 		},
 	}
 
@@ -240,8 +240,8 @@ var (
 			foreignDeactivation:   {403, "unauthorized", "Account does not own authorization"},
 			foreignChallenge:      {403, "unauthorized", "Account authenticating request is not the owner of the challenge"},
 			foreignOrder:          {403, "unauthorized", "Account that authenticated the request does not own the specified order"},
-			refusedOrder:          {400, "malformed", "no identifiers in the order"},           // own
-			refusedFinalize:       {403, "orderNotReady", "Order's status ({0}) is not ready"}, // own
+			refusedOrder:          {400, "malformed", "no identifiers in the order"}, // own
+			refusedFinalize:       {403, "orderNotReady", `Order's status ("{0}") was not ready`},
 		},
 	}
 

@@ -148,8 +148,8 @@ type Request struct {
 	Payload    []byte     // of the JWS; verified if Status is not that of a refused signature
 	KID        acme.KeyID // account URL; empty for GET, HEAD and newAccount
 	UserAgent  string
-	Status     int // answered; 0 for a reset, a hang, and a request to another host
-	Time       time.Time
+	Status     int       // answered; 0 for a reset, a hang, a request given up, and one to another host
+	Time       time.Time // of arrival
 	RemoteAddr string
 }
 
@@ -336,17 +336,18 @@ func (ca *CA) SetStatus(url, status string) {
 	}
 }
 
-// Requests returns the log, in order of arrival at the CA. It is empty with Config.NoLog.
+// Requests returns the log of the requests that were answered or given up, in order of arrival. It is empty with
+// Config.NoLog.
 func (ca *CA) Requests() []Request {
 	ca.logMu.Lock()
 	defer ca.logMu.Unlock()
-	return slices.Clone(ca.log)
+	return slices.SortedFunc(slices.Values(ca.log), func(a, b Request) int { return a.Number - b.Number })
 }
 
-// Count is the number of requests of a kind, whatever was answered.
+// Count is the number of requests of a kind that arrived, whatever was answered.
 func (ca *CA) Count(kind Kind) int { return int(ca.counts[kind].Load()) }
 
-// Total is the number of all requests.
+// Total is the number of all requests that arrived.
 func (ca *CA) Total() int { return int(ca.total.Load()) }
 
 // Connections is the number of TCP connections accepted, which needs [CA.Start].

@@ -3,6 +3,7 @@ package fakeca
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -72,7 +73,9 @@ func (ca *CA) handle(in *incoming) *reply {
 	}
 	if !ca.allowed(in) {
 		y := ca.refuse(refusedMethod)
-		y.header.Set("Allow", http.MethodPost)
+		if ca.config.Behavior != OpenBao {
+			y.header.Set("Allow", http.MethodPost)
+		}
 		return y
 	}
 	switch in.what {
@@ -255,7 +258,8 @@ func (ca *CA) handleAuthorization(in *incoming) *reply {
 
 // unknown is the answer for an authorization that is not there.
 func (ca *CA) unknown(in *incoming) *reply {
-	if ca.config.Behavior == Boulder && strings.Count(in.Path, "/") > 3 && strings.Trim(in.id, "0123456789") != "" || strings.HasSuffix(in.Path, "/") && ca.config.Behavior == Boulder {
+	parts := strings.Split(strings.TrimPrefix(in.Path, ca.dialect.authorization), "/")
+	if _, err := strconv.Atoi(in.id); ca.config.Behavior == Boulder && len(parts) == 2 && err != nil {
 		return ca.word(text{http.StatusBadRequest, "malformed", "Invalid authorization ID"})
 	}
 	return ca.refuse(unknownAuthorization)
@@ -347,7 +351,7 @@ func (ca *CA) handleChallenge(in *incoming) *reply {
 		c.authorization.lockedUp = true
 		return nil
 	}
-	if c.status == valid || c.status == invalid || c.authorization.status == invalid || !c.answered.IsZero() {
+	if c.status == valid || c.status == invalid || !c.answered.IsZero() {
 		return ca.challengeReply(c) // nothing new is tried
 	}
 	return ca.answer(c)

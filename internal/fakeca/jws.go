@@ -19,13 +19,23 @@ type incoming struct {
 	what        resource
 	unknownPath bool
 	contentType string
-	body        []byte
-	account     *account         // who signed; nil for newAccount and for anything but POST
-	jwk         *jose.JSONWebKey // newAccount: the key that signed
+	jws         *jose.JSONWebSignature // nil if the body is none
+	account     *account               // who signed; nil for newAccount and for anything but POST
+	jwk         *jose.JSONWebKey       // newAccount: the key that signed
 }
 
-// verify checks a POST as RFC 8555, section 6, has it, and fills in the account and the payload. The result is nil or the
-// CA's refusal.
+// parse reads the JWS in a body, if it is one, and tells from its payload what the request wants.
+func (in *incoming) parse(body []byte) {
+	jws, err := jose.ParseSignedJSON(string(body), algorithms)
+	if err != nil || len(jws.Signatures) != 1 {
+		return
+	}
+	in.jws, in.Payload = jws, jws.UnsafePayloadWithoutVerification()
+	in.classify()
+}
+
+// verify checks a POST as RFC 8555, section 6, has it, and finds the account. The result is nil or the CA's
+// refusal.
 func (ca *CA) verify(in *incoming) *reply {
 	if in.Method != http.MethodPost || in.unknownPath {
 		return nil
@@ -36,17 +46,14 @@ func (ca *CA) verify(in *incoming) *reply {
 	if media, _, _ := mime.ParseMediaType(in.contentType); media != "application/jose+json" {
 		return ca.refuse(refusedContentType)
 	}
-	jws, err := jose.ParseSignedJSON(string(in.body), algorithms)
-	if err != nil || len(jws.Signatures) != 1 {
+	if in.jws == nil {
 		return ca.refuse(refusedJWS)
 	}
-	in.Payload = jws.UnsafePayloadWithoutVerification()
-	in.classify()
-	protected := jws.Signatures[0].Protected
+	protected := in.jws.Signatures[0].Protected
 	if refused := ca.identify(in, &protected); refused != nil {
 		return refused
 	}
-	if !ca.signed(in, jws) {
+	if !ca.signed(in) {
 		return ca.refuse(refusedSignature)
 	}
 	if url, _ := protected.ExtraHeaders["url"].(string); url != in.URL {
@@ -83,7 +90,7 @@ func (ca *CA) identify(in *incoming, protected *jose.Header) *reply {
 }
 
 // signed reports whether the signature is right.
-func (ca *CA) signed(in *incoming, jws *jose.JSONWebSignature) bool {
+func (ca *CA) signed(in *incoming) bool {
 	if ca.config.SkipSignature {
 		return true
 	}
@@ -91,7 +98,7 @@ func (ca *CA) signed(in *incoming, jws *jose.JSONWebSignature) bool {
 	if key == nil {
 		key = in.account.key
 	}
-	_, err := jws.Verify(key)
+	_, err := in.jws.Verify(key)
 	return err == nil
 }
 

@@ -306,8 +306,10 @@ func (ca *CA) conclude(c *challenge) {
 	a := c.authorization
 	c.validated = c.answered
 	if c.succeeds {
-		c.status, a.status, a.validated, c.problem = valid, valid, true, nil
-		a.expires = time.Now().Add(ca.validLifetime())
+		c.status, c.problem = valid, nil
+		if a.status == pending || ca.config.Behavior == Pebble {
+			a.status, a.validated, a.expires = valid, true, time.Now().Add(ca.validLifetime())
+		}
 		return
 	}
 	c.problem = ca.newProblem(ca.failure(c))

@@ -38,7 +38,7 @@ func (ca *CA) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for name, values := range reply.header {
 		w.Header()[name] = values
 	}
-	if len(reply.body) > 0 || r.Method != http.MethodHead {
+	if r.Method != http.MethodHead && reply.status != http.StatusNoContent {
 		w.Header().Set("Content-Length", strconv.Itoa(len(reply.body)))
 	}
 	w.WriteHeader(reply.status)
@@ -84,8 +84,14 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		defer func() { _ = r.Body.Close() }()
 	}
 	if r.URL.Scheme+"://"+r.URL.Host != t.ca.URL() {
-		t.ca.record(Request{Method: r.Method, URL: r.URL.String(), Path: r.URL.Path, Time: time.Now()})
+		stray := Request{Method: r.Method, URL: r.URL.String(), Path: r.URL.Path}
+		t.ca.count(&stray)
+		t.ca.keep(stray)
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: r.URL.Hostname(), IsNotFound: true}}
+	}
+	if _, set := r.Header["User-Agent"]; !set {
+		r = r.Clone(r.Context())
+		r.Header.Set("User-Agent", "Go-http-client/1.1") // as net/http does
 	}
 	reply := t.ca.serve(r)
 	if reply.err != nil {
@@ -128,33 +134,31 @@ func (ca *CA) serve(r *http.Request) *reply {
 	defer ca.inFlight.Add(-1)
 	for old := ca.maxInFlight.Load(); now > old && !ca.maxInFlight.CompareAndSwap(old, now); old = ca.maxInFlight.Load() {
 	}
-	arrived := time.Now()
 	in, err := ca.receive(r)
-	if err == nil {
-		err = ca.sleep(r.Context(), ca.config.Latency)
-	}
 	if err != nil {
 		return &reply{err: err}
 	}
-	in.Time = arrived
-	in.Number = int(ca.total.Add(1))
-	reply := ca.respond(r.Context(), in)
+	ca.count(&in.Request)
+	reply := &reply{err: ca.sleep(r.Context(), ca.config.Latency)}
+	if reply.err == nil {
+		reply = ca.respond(r.Context(), in)
+	}
 	if reply.err == nil {
 		in.Status = reply.status
 	}
-	ca.count(in.Request)
+	ca.keep(in.Request)
 	return reply
 }
 
-// record counts and logs a request that was not served.
-func (ca *CA) record(r Request) {
+// count numbers a request and counts it.
+func (ca *CA) count(r *Request) {
+	r.Time = time.Now()
 	r.Number = int(ca.total.Add(1))
-	ca.count(r)
+	ca.counts[r.Kind].Add(1)
 }
 
-// count adds to the log and to the counts.
-func (ca *CA) count(r Request) {
-	ca.counts[r.Kind].Add(1)
+// keep puts a request into the log.
+func (ca *CA) keep(r Request) {
 	if ca.config.NoLog {
 		return
 	}
@@ -280,6 +284,8 @@ func (ca *CA) receive(r *http.Request) (*incoming, error) {
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return nil, errReset
 	}
-	in.body = body
+	if err == nil && r.Method == http.MethodPost {
+		in.parse(body)
+	}
 	return in, err
 }

@@ -230,6 +230,7 @@ func TestLockUp(t *testing.T) {
 			require.NoError(t, err)
 		}
 	}
+	require.NoError(t, listener.(*net.TCPListener).SetDeadline(time.Now().Add(20*time.Second)))
 	validation, err := listener.Accept()
 	require.NoError(t, err)
 	code, _ := post(t, ca, client, url, `{"status":"deactivated"}`)
