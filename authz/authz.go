@@ -1,0 +1,271 @@
+// Package authz lists, deactivates and validates the authorizations of an ACME
+// account (RFC 8555 §7.5), a few or a million of them.
+//
+// A [Manager] takes authorization URLs as a sequence, for instance those that
+// package logparse finds in an ACME client's logs, and gives back a sequence
+// with one [Result] for each, in the same order:
+//
+//	m := &authz.Manager{Client: client} // an *acme.Client with Key, KID and DirectoryURL
+//	for r, err := range m.Deactivate(ctx, urls) {
+//		if err != nil {
+//			return err // the account, the source of URLs or the context: nothing more can be done
+//		}
+//		fmt.Println(r.URL, r.Changed, r.Err)
+//	}
+//
+// Nothing happens before the loop starts, and nothing is left running after it.
+//
+// # What to expect of a CA
+//
+// [Manager.List] works everywhere. Deactivation does not: step-ca and Caddy
+// refuse it ([ErrRefused]), Dogtag and acme2certifier answer 200 and change
+// nothing ([ErrIgnored]). At Let's Encrypt it works, but deactivating a pending
+// authorization counts as a failed validation of that name (5 per name and
+// hour), and any deactivation makes the orders that list the authorization
+// invalid, also an order that a running client is about to finalize. Pending
+// authorizations end there by themselves, after 7 days at most.
+//
+// [Manager.Validate] without a solver answers a challenge and lets it fail.
+// That settles an authorization at Boulder, Pebble, Vault and OpenBao; on
+// step-ca and Caddy a failed answer leaves it pending ([ErrPending]).
+//
+// # What the package will not do
+//
+// It never creates an account or an order, never requests a challenge URL for
+// reading (on step-ca that is an answer), and never signs a request for an
+// origin that the CA's directory does not name.
+package authz
+
+import (
+	"context"
+	"iter"
+	"log/slog"
+	"time"
+
+	"golang.org/x/crypto/acme"
+	"golang.org/x/time/rate"
+)
+
+// Defaults of the [Manager] fields of the same names.
+const (
+	DefaultParallelism   = 4
+	DefaultMaxRetryAfter = 2 * time.Minute
+	DefaultWaitLimit     = 3 * time.Minute
+)
+
+// A Manager lists, deactivates or validates authorizations of one ACME
+// account. Only Client is required.
+//
+// A Manager is safe for concurrent use as long as its fields are not changed
+// meanwhile. Each range over one of its sequences has nonces and connections
+// of its own; Limiter is what several of them have in common.
+type Manager struct {
+	// Client names the account and the CA. Key is required: RSA, or ECDSA on
+	// P-256, P-384 or P-521. DirectoryURL is required: unlike in acme.Client,
+	// an empty one is an error and never means Let's Encrypt's production CA.
+	// KID is the account URL; if it is empty, each range looks it up first
+	// with one more request (RFC 8555 §7.3.1), which never creates an account.
+	//
+	// HTTPClient, UserAgent and RetryBackoff are used as in acme.Client.
+	// If HTTPClient has no Timeout, a request may take 30 seconds. If its
+	// Transport is nil or an *http.Transport, a copy of that is used that
+	// keeps a connection for each worker. RetryBackoff is called for answers
+	// only, never with a nil response, and cannot make retries endless.
+	//
+	// The Manager never changes Client, nor does it use its nonces.
+	Client *acme.Client
+
+	// Parallelism is the most authorizations worked on at once.
+	// If it is zero or less, it is [DefaultParallelism].
+	Parallelism int
+
+	// Limiter paces all requests, those for nonces included.
+	// If it is nil, the CA's answers set the pace.
+	Limiter *rate.Limiter
+
+	// Select reports whether Deactivate and Validate may change a, as just
+	// read. If it is nil, [Pending] is used. It is called from several
+	// goroutines at once and must not keep or change a. Authorizations whose
+	// status is final, deactivated ones for instance, are not changed even if
+	// it accepts them; Deactivate does change valid ones that it accepts.
+	Select func(a *acme.Authorization) bool
+
+	// Solve provisions the response to one challenge of a, for instance a DNS
+	// record, and returns that challenge with a function that removes the
+	// response again; cleanup may be nil and is called once, after the
+	// authorization has reached a final status or waiting for it has ended.
+	// Its error is the authorization's Result.Err. If chal.Payload is set, it
+	// is sent as the answer in place of the empty JSON object. Solve is called
+	// from several goroutines at once.
+	//
+	// If it is nil, Validate answers a challenge without provisioning anything,
+	// so that the CA finds it failed and settles the authorization.
+	Solve func(ctx context.Context, a *acme.Authorization) (chal *acme.Challenge, cleanup func(), err error)
+
+	// AllowHost reports whether URLs on host may be requested, besides those
+	// on the origins that the CA's directory names. The host is in lower case
+	// and has a port unless it is the default one of https. Also an allowed
+	// host is only spoken to over https, or http on the loopback interface.
+	// If it is nil, there are no others. It is called from several goroutines.
+	AllowHost func(host string) bool
+
+	// MaxRetryAfter is the longest wait that a CA may ask for. A Retry-After
+	// (RFC 8555 §6.6) beyond it is not waited for: it becomes a
+	// [*RateLimitError], or a [*PendingError] where Validate polls.
+	// If it is zero or less, it is [DefaultMaxRetryAfter].
+	MaxRetryAfter time.Duration
+
+	// WaitLimit is the longest time that Validate waits for one authorization
+	// to reach a final status after its challenge was answered.
+	// If it is zero or less, it is [DefaultWaitLimit].
+	WaitLimit time.Duration
+
+	// Logger receives retries and pauses at level Info and each request at
+	// level Debug. If it is nil, nothing is logged.
+	Logger *slog.Logger
+}
+
+// A Result is what became of one authorization.
+type Result struct {
+	// URL is the authorization URL as it was given.
+	URL string
+
+	// Before is the status that was read first, for instance
+	// acme.StatusPending; it is empty if none could be read.
+	Before string
+
+	// Authorization is the last known state; its Status is the status after.
+	// It is nil if none could be read. Its Expires is zero where the CA does
+	// not say (Vault and OpenBao, for pending ones). Some CAs go on saying
+	// pending past Expires (Pebble).
+	Authorization *acme.Authorization
+
+	// Challenge is the challenge that Validate answered, as last seen; its
+	// Error is what the CA found wrong. It is nil if none was answered.
+	Challenge *acme.Challenge
+
+	// Changed reports whether this call changed the authorization, by the
+	// CA's own word: after Deactivate its status was pending or valid and now
+	// is deactivated; after Validate a challenge was answered and its status
+	// now is valid or invalid.
+	Changed bool
+
+	// Err is this authorization's failure; others are not affected. It wraps
+	// [ErrForeign], [ErrNotOurs], [ErrGone], [ErrRefused], [ErrIgnored],
+	// [ErrPending], [ErrNoChallenge] or [ErrRateLimited] where one applies,
+	// and an *acme.Error if the CA sent a problem document (RFC 8555 §6.7).
+	// If Validate has a Solve, it is an *acme.AuthorizationError for an
+	// authorization that became invalid. It wraps the context's error if the
+	// context ended before the outcome was known.
+	Err error
+}
+
+// List reads each authorization and changes none (RFC 8555 §7.5).
+//
+// Results come in the order of urls. A non-nil error ends the sequence and is
+// its last pair: the error of urls itself, [ErrAccount] if the CA does not
+// accept the account, the context's, or that of reading the CA's directory. In
+// pairs before it the error is nil, and what is wrong with one authorization
+// is in its Result.
+//
+// The sequence urls is ranged over in a goroutine of its own, a little ahead
+// of the results. The loop waits for that on its way out, except when ctx or
+// ErrAccount ended it: then a source that is blocked in a read may outlive the
+// loop until that read returns. The sequence can be ranged over again if urls
+// can.
+func (m *Manager) List(ctx context.Context, urls iter.Seq2[string, error]) iter.Seq2[Result, error] {
+	return m.results(ctx, urls, (*session).list)
+}
+
+// Deactivate relinquishes each authorization that m.Select accepts
+// (RFC 8555 §7.5.2). It reads an authorization, and if that is selected asks
+// the CA to deactivate it: two requests. An answer that leaves the outcome
+// open, a lost connection for instance, is followed by another read before
+// anything is sent again.
+//
+// Result.Changed is set only if the CA's own answer says that the status now
+// is deactivated. Where a challenge of the authorization was answered just
+// before, Boulder may say so and still let the validation decide; only a later
+// List tells.
+//
+// Sequences and errors are as in [Manager.List].
+func (m *Manager) Deactivate(ctx context.Context, urls iter.Seq2[string, error]) iter.Seq2[Result, error] {
+	return m.results(ctx, urls, (*session).deactivate)
+}
+
+// Validate answers one challenge of each authorization that m.Select accepts
+// (RFC 8555 §7.5.1) and waits until its status is final, at most for
+// m.WaitLimit. Every status but pending and processing is final.
+//
+// With m.Solve, the challenge is the one that it provisions. Without, it is
+// the first pending one of type dns-01, else http-01, else tls-alpn-01, else
+// the first one that is there; the CA is expected to find it failed.
+// Where a challenge is being processed already, Validate only waits.
+//
+// The outcome is in Result.Authorization and Result.Challenge. An
+// authorization that is still pending has a [*PendingError] as Result.Err.
+//
+// Sequences and errors are as in [Manager.List].
+func (m *Manager) Validate(ctx context.Context, urls iter.Seq2[string, error]) iter.Seq2[Result, error] {
+	return m.results(ctx, urls, (*session).validate)
+}
+
+// URLs is a sequence of the given authorization URLs, for [Manager.List] and
+// its siblings.
+func URLs(urls ...string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for _, url := range urls {
+			if !yield(url, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Pending reports whether a awaits validation (RFC 8555 §7.1.6). It goes by
+// the status alone and does not compare a.Expires with the clock.
+func Pending(a *acme.Authorization) bool {
+	return a.Status == acme.StatusPending
+}
+
+// final reports whether an authorization of that status is over: nothing that
+// a client could wait for will happen to it (RFC 8555 §7.1.6). Processing is
+// no status of an authorization there, but CAs use it.
+func final(status string) bool {
+	return status != acme.StatusPending && status != acme.StatusProcessing
+}
+
+func (m *Manager) parallelism() int {
+	if m.Parallelism <= 0 {
+		return DefaultParallelism
+	}
+	return m.Parallelism
+}
+
+func (m *Manager) maxRetryAfter() time.Duration {
+	if m.MaxRetryAfter <= 0 {
+		return DefaultMaxRetryAfter
+	}
+	return m.MaxRetryAfter
+}
+
+func (m *Manager) waitLimit() time.Duration {
+	if m.WaitLimit <= 0 {
+		return DefaultWaitLimit
+	}
+	return m.WaitLimit
+}
+
+func (m *Manager) selects(a *acme.Authorization) bool {
+	if m.Select == nil {
+		return Pending(a)
+	}
+	return m.Select(a)
+}
+
+func (m *Manager) logger() *slog.Logger {
+	if m.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return m.Logger
+}

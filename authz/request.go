@@ -1,0 +1,528 @@
+package authz
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/cryptosigner"
+	"golang.org/x/crypto/acme"
+	"golang.org/x/time/rate"
+)
+
+// This file is the signed-request core: one authenticated POST (RFC 8555
+// §6.2), its nonce (§6.5), its retries, and the problem document (§6.7) that
+// comes back as an *acme.Error. Everything else in the package speaks through
+// requester.post.
+//
+//	post --> nonce --> gate, limiter --> sign --> HTTP --> reply or error
+//	  ^                                                         |
+//	  +-------- retries.next: again, and after what pause? <----+
+//
+//   - Retries end, each kind by its own count, whatever the CA answers.
+//   - A request that may have changed something is not sent again when its
+//     outcome is open: a lost connection or a 5xx goes back to the caller.
+//   - badNonce, 429 and 503 with Retry-After say that nothing was done; such
+//     a request is sent again, whatever it is.
+//   - A Retry-After closes the gate for every worker of the range.
+//   - No more than maxBody bytes of an answer are read, and always all of it
+//     up to there, so that the connection can be used again.
+
+const (
+	maxBody        = 1 << 20 // bytes of an answer
+	requestTimeout = 30 * time.Second
+
+	maxFailures  = 5 // network errors and 5xx answers of one request
+	maxLimited   = 8 // 429 and 503 answers of one request
+	maxBadNonces = 8 // in a row; with 5 % bad ones, four requests in 10^11 get there
+
+	minBackoff = 500 * time.Millisecond
+	maxBackoff = 10 * time.Second
+
+	// Let's Encrypt answers 503 above 20 new nonces per second and address
+	// with a burst of 10. Two Managers side by side are over it; the Retry-After
+	// then slows both.
+	nonceRate     = 18
+	nonceBurst    = 8
+	maxNonceFetch = 8                // at once
+	maxNonceAge   = 60 * time.Second // OpenBao forgets them after 90
+)
+
+// A requester sends signed requests for one account and shares what they have
+// in common: nonces, the gate and the limiter.
+type requester struct {
+	client        *http.Client
+	key           jose.SigningKey
+	kid           string
+	userAgent     string
+	backoff       func(n int, r *http.Request, resp *http.Response) time.Duration
+	maxRetryAfter time.Duration
+	limiter       *rate.Limiter
+	log           *slog.Logger
+	nonces        *noncePool
+	gate          gate
+}
+
+// A reply is an answer of the CA whose body has been read.
+type reply struct {
+	*http.Response
+	body []byte
+}
+
+// errTooLarge is the error of an answer over maxBody.
+var errTooLarge = fmt.Errorf("authz: answer is larger than %d bytes", maxBody)
+
+// post signs payload for url and returns the CA's answer if its status is
+// 2xx. A nil payload makes it a POST-as-GET (§6.3). If repeatable is false, a
+// request whose outcome is open is not sent again.
+//
+// Its error is an *acme.Error for any other answer, a *RateLimitError, the
+// context's error, or that of the connection.
+func (q *requester) post(ctx context.Context, url string, payload []byte, repeatable bool) (*reply, error) {
+	return q.retry(ctx, repeatable, func() (*reply, error) {
+		if err := q.gate.wait(ctx); err != nil {
+			return nil, err
+		}
+		nonce, err := q.nonces.take(ctx, q)
+		if err != nil {
+			return nil, unsentError{err}
+		}
+		if err := q.ready(ctx); err != nil {
+			return nil, err
+		}
+		body, err := q.sign(url, nonce, payload)
+		if err != nil {
+			return nil, err
+		}
+		return q.send(ctx, http.MethodPost, url, body)
+	})
+}
+
+// ready waits until a request may be sent. The gate comes last: it may close
+// while the limiter's turn is waited for.
+func (q *requester) ready(ctx context.Context) error {
+	if q.limiter != nil {
+		if err := q.limiter.Wait(ctx); err != nil {
+			return err
+		}
+	}
+	return q.gate.wait(ctx)
+}
+
+// sign makes the flattened JSON form of §6.2. An empty payload is not the
+// same as a missing one, so it must not be nil here.
+func (q *requester) sign(url, nonce string, payload []byte) (string, error) {
+	signer, err := jose.NewSigner(q.key, &jose.SignerOptions{ExtraHeaders: map[jose.HeaderKey]any{
+		"kid": q.kid, "nonce": nonce, "url": url,
+	}})
+	if err != nil {
+		return "", err
+	}
+	signed, err := signer.Sign(append([]byte{}, payload...))
+	if err != nil {
+		return "", fmt.Errorf("authz: sign request: %w", err)
+	}
+	return signed.FullSerialize(), nil
+}
+
+// send sends one request and reads the answer. A status other than 2xx is an
+// error, with the reply beside it.
+func (q *requester) send(ctx context.Context, method, url, body string) (*reply, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("User-Agent", q.userAgent)
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/jose+json")
+	}
+	started := time.Now()
+	resp, err := q.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if method == http.MethodPost {
+		q.nonces.put(resp.Header.Get("Replay-Nonce"))
+	}
+	rep := &reply{Response: resp}
+	rep.body, err = readBody(resp.Body)
+	q.log.DebugContext(ctx, "request", "method", method, "url", url, "code", resp.StatusCode, "took", time.Since(started))
+	if resp.StatusCode/100 != 2 {
+		return rep, rep.problem()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("authz: read answer: %w", err)
+	}
+	return rep, nil
+}
+
+func readBody(r io.Reader) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r, maxBody+1))
+	if err == nil && len(body) > maxBody {
+		return nil, errTooLarge
+	}
+	return body, err
+}
+
+// algorithm is the key as go-jose signs with it, by the algorithms that ACME
+// servers have in common.
+func algorithm(key crypto.Signer) (jose.SigningKey, error) {
+	var alg jose.SignatureAlgorithm
+	switch public := key.Public().(type) {
+	case *rsa.PublicKey:
+		alg = jose.RS256
+	case *ecdsa.PublicKey:
+		switch public.Curve {
+		case elliptic.P256():
+			alg = jose.ES256
+		case elliptic.P384():
+			alg = jose.ES384
+		case elliptic.P521():
+			alg = jose.ES512
+		}
+	}
+	if alg == "" {
+		return jose.SigningKey{}, fmt.Errorf("authz: Manager.Client.Key is a %T; it must be RSA, or ECDSA on P-256, P-384 or P-521: %w", key.Public(), acme.ErrUnsupportedKey)
+	}
+	return jose.SigningKey{Algorithm: alg, Key: cryptosigner.Opaque(key)}, nil
+}
+
+// An unsentError is a failure before the request itself was sent, while its
+// nonce was fetched.
+type unsentError struct{ error }
+
+func (e unsentError) Unwrap() error { return e.error }
+
+// retry calls try until it succeeds, fails for good or has failed too often.
+func (q *requester) retry(ctx context.Context, repeatable bool, try func() (*reply, error)) (*reply, error) {
+	var r retries
+	for {
+		rep, err := try()
+		if err == nil {
+			return rep, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		pause, giveUp := r.next(q, rep, err, repeatable)
+		if giveUp != nil {
+			return nil, giveUp
+		}
+		q.log.InfoContext(ctx, "trying again", "pause", pause, "error", err)
+		if err := sleep(ctx, pause); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// retries counts what went wrong with one request.
+type retries struct {
+	failures, limited, badNonces int
+}
+
+// next decides what to do about err: try again after the pause, or give up
+// with the second error, which is err or says more.
+func (r *retries) next(q *requester, rep *reply, err error, repeatable bool) (time.Duration, error) {
+	if _, ok := errors.AsType[*RateLimitError](err); ok {
+		return 0, err // the nonce's request has already been tried as often as this one would be
+	}
+	if unsent, ok := errors.AsType[unsentError](err); ok {
+		return 0, unsent.error // likewise
+	}
+	switch {
+	case isProblem(err, "badNonce"):
+		r.badNonces++
+		pause, ok := q.answerBackoff(r.badNonces, rep, 0)
+		if !ok || r.badNonces > maxBadNonces {
+			return 0, err
+		}
+		return pause, nil
+	case rep != nil && rep.limited():
+		r.limited++
+		return r.nextLimited(q, rep, err)
+	case rep != nil && (rep.StatusCode < 500 || rep.StatusCode == http.StatusNotImplemented || !repeatable):
+		return 0, err
+	case rep == nil && (!repeatable && !undialed(err) || permanent(err)):
+		return 0, err
+	}
+	r.failures++
+	pause, ok := q.answerBackoff(r.failures, rep, growing(r.failures))
+	if !ok || r.failures >= maxFailures {
+		return 0, err
+	}
+	return pause, nil
+}
+
+// nextLimited is next for a CA that wants fewer requests. With a Retry-After
+// every worker is paused, once: the gate takes the latest end.
+func (r *retries) nextLimited(q *requester, rep *reply, err error) (time.Duration, error) {
+	limit := &RateLimitError{Err: err}
+	after, asked := rep.retryAfter()
+	if asked {
+		limit.RetryAt = time.Now().Add(after)
+	}
+	if after <= 0 {
+		after = growing(r.limited)
+	}
+	pause, ok := q.answerBackoff(r.limited, rep, after)
+	if !ok || pause > q.maxRetryAfter || r.limited >= maxLimited {
+		return 0, limit
+	}
+	if asked && q.gate.pause(pause) {
+		q.log.Info("CA asks for a pause", "pause", pause, "code", rep.StatusCode)
+	}
+	return pause, nil
+}
+
+// answerBackoff is the pause after the n-th failed answer: the caller's, who
+// ends the retries with zero or less, or else ours.
+func (q *requester) answerBackoff(n int, rep *reply, ours time.Duration) (time.Duration, bool) {
+	if q.backoff == nil || rep == nil {
+		return ours, true
+	}
+	rep.Body = http.NoBody
+	pause := q.backoff(n, rep.Request, rep.Response)
+	return pause, pause > 0
+}
+
+// growing is the pause after the n-th failure, counted from 1: doubling, with
+// a quarter of it at random so that workers do not move in step.
+func growing(n int) time.Duration {
+	d := min(minBackoff<<min(n-1, 10), maxBackoff)
+	return d*3/4 + rand.N(d/2)
+}
+
+// undialed reports whether err came before a connection was made, so that the
+// request cannot have reached the CA.
+func undialed(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
+}
+
+// permanent reports whether another try would fail the same way.
+func permanent(err error) bool {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return true
+	}
+	dns, ok := errors.AsType[*net.DNSError](err)
+	return ok && dns.IsNotFound || errors.Is(err, errTooLarge) || errors.Is(err, acme.ErrUnsupportedKey)
+}
+
+// limited reports whether the CA wants fewer requests. A 503 without
+// Retry-After is taken for a failure.
+func (r *reply) limited() bool {
+	return r.StatusCode == http.StatusTooManyRequests ||
+		r.StatusCode == http.StatusServiceUnavailable && r.Header.Get("Retry-After") != ""
+}
+
+// retryAfter is what the CA asked to wait, seconds or a date (RFC 9110
+// §10.2.3), and whether it asked; a date in the past is a negative wait.
+func (r *reply) retryAfter() (time.Duration, bool) {
+	v := strings.TrimSpace(r.Header.Get("Retry-After"))
+	if seconds, err := strconv.ParseInt(v, 10, 64); err == nil {
+		const year = 365 * 24 * 60 * 60
+		return time.Duration(min(max(seconds, 0), 10*year)) * time.Second, true
+	}
+	if date, err := http.ParseTime(v); err == nil {
+		return time.Until(date), true
+	}
+	return 0, false
+}
+
+// problem is the answer as an *acme.Error (§6.7). A body that is no problem
+// document is not repeated: its detail is the HTTP status.
+func (r *reply) problem() error {
+	p := wireProblem{}
+	if json.Unmarshal(r.body, &p) != nil || p.Type == "" && p.Detail == "" {
+		p = wireProblem{Detail: r.Status}
+	}
+	e := p.error()
+	e.StatusCode = r.StatusCode // some CAs leave it out of the document
+	e.Header = r.Header
+	return e
+}
+
+// sleep waits for d, or less if ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// A gate holds back requests until a time. The zero gate is open.
+type gate struct {
+	mu    sync.Mutex
+	until time.Time
+}
+
+// pause closes the gate for d, or does nothing if it is closed for as long
+// already. It reports whether it did.
+func (g *gate) pause(d time.Duration) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	closed := now.Before(g.until)
+	if until := now.Add(d); until.After(g.until) {
+		g.until = until
+	}
+	return !closed
+}
+
+func (g *gate) wait(ctx context.Context) error {
+	for {
+		g.mu.Lock()
+		d := time.Until(g.until)
+		g.mu.Unlock()
+		if d <= 0 {
+			return ctx.Err()
+		}
+		if err := sleep(ctx, d); err != nil {
+			return err
+		}
+	}
+}
+
+// A noncePool keeps the nonces that came with answers. Each request takes one
+// and brings one back, so new ones are only asked for at the start and after
+// losses: one at a time at first, twice as many after each that came, and
+// never faster than Let's Encrypt allows.
+type noncePool struct {
+	url     string
+	free    chan nonce
+	fetches chan struct{} // tokens: how many more may be asked for at once
+	limiter *rate.Limiter
+
+	mu      sync.Mutex
+	granted int // tokens there are
+}
+
+type nonce struct {
+	value string
+	from  time.Time
+}
+
+func newNoncePool(url string, size int) *noncePool {
+	p := &noncePool{
+		url:     url,
+		free:    make(chan nonce, 2*size),
+		fetches: make(chan struct{}, maxNonceFetch),
+		limiter: rate.NewLimiter(nonceRate, nonceBurst),
+		granted: 1,
+	}
+	p.fetches <- struct{}{}
+	return p
+}
+
+// put keeps a nonce that came with an answer, or drops one too many.
+func (p *noncePool) put(value string) {
+	if !usable(value) {
+		return
+	}
+	select {
+	case p.free <- nonce{value, time.Now()}:
+	default:
+	}
+}
+
+// usable reports whether value is a nonce of a sane length. Its characters
+// are the CA's business: it only gets them back.
+func usable(value string) bool { return value != "" && len(value) <= 1024 }
+
+// take returns a nonce: one at hand, one that another request brings back
+// meanwhile, or a new one.
+func (p *noncePool) take(ctx context.Context, q *requester) (string, error) {
+	for {
+		n, err := p.next(ctx, q)
+		if err != nil || n.fresh() {
+			return n.value, err
+		}
+	}
+}
+
+func (n nonce) fresh() bool { return time.Since(n.from) < maxNonceAge }
+
+func (p *noncePool) next(ctx context.Context, q *requester) (nonce, error) {
+	select {
+	case n := <-p.free:
+		return n, nil
+	default:
+	}
+	select {
+	case n := <-p.free:
+		return n, nil
+	case <-p.fetches:
+		return p.turn(ctx, q)
+	case <-ctx.Done():
+		return nonce{}, ctx.Err()
+	}
+}
+
+// turn fetches a nonce when the limit allows. It does not give way to one
+// that another request brings back meanwhile: then the pool would stop
+// growing when the workers that have one keep the others just fed. It gives
+// its token back, and another one after a fetch.
+func (p *noncePool) turn(ctx context.Context, q *requester) (n nonce, err error) {
+	defer func() { p.fetches <- struct{}{} }()
+	if err := p.limiter.Wait(ctx); err != nil {
+		return n, err
+	}
+	if n.value, err = p.fetch(ctx, q); err != nil {
+		return n, fmt.Errorf("authz: new nonce: %w", err)
+	}
+	n.from = time.Now()
+	p.grant()
+	return n, nil
+}
+
+// grant adds a token, up to all there may be.
+func (p *noncePool) grant() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.granted < maxNonceFetch {
+		p.granted++
+		p.fetches <- struct{}{}
+	}
+}
+
+// fetch asks for a new nonce (§7.2).
+func (p *noncePool) fetch(ctx context.Context, q *requester) (string, error) {
+	rep, err := q.retry(ctx, true, func() (*reply, error) {
+		if err := q.ready(ctx); err != nil {
+			return nil, err
+		}
+		return q.send(ctx, http.MethodHead, p.url, "")
+	})
+	if err != nil {
+		return "", err
+	}
+	value := rep.Header.Get("Replay-Nonce")
+	if !usable(value) {
+		return "", fmt.Errorf("%s answered without one", p.url)
+	}
+	return value, nil
+}

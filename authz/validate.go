@@ -1,0 +1,218 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"golang.org/x/crypto/acme"
+)
+
+// The pauses between two reads of an authorization whose challenge was
+// answered, if the CA sends no Retry-After: they grow by half each time.
+const (
+	minPoll = 250 * time.Millisecond
+	maxPoll = 10 * time.Second
+)
+
+// preferred is the order in which challenge types are answered when nothing
+// was provisioned: a failing DNS look-up costs all sides the least.
+var preferred = []string{"dns-01", "http-01", "tls-alpn-01"}
+
+// validate is Validate for one URL.
+func (s *session) validate(ctx context.Context, url string) Result {
+	r := s.list(ctx, url)
+	if r.Err != nil || final(r.Before) || !s.m.selects(r.Authorization) {
+		return r
+	}
+	if i := slices.IndexFunc(r.Authorization.Challenges, processing); i >= 0 {
+		r.Challenge = r.Authorization.Challenges[i]
+		s.wait(ctx, &r, 0)
+		return r
+	}
+	challenge, cleanup, err := s.solve(ctx, r.Authorization)
+	if cleanup != nil {
+		defer cleanup()
+	}
+	if err != nil {
+		r.Err = err
+		return r
+	}
+	s.answer(ctx, &r, challenge)
+	return r
+}
+
+func processing(c *acme.Challenge) bool { return c.Status == acme.StatusProcessing }
+
+// solve chooses the challenge to answer and has it provisioned if there is a
+// Solve.
+func (s *session) solve(ctx context.Context, a *acme.Authorization) (*acme.Challenge, func(), error) {
+	if s.m.Solve == nil {
+		c, err := choose(a.Challenges)
+		return c, nil, err
+	}
+	c, cleanup, err := s.m.Solve(ctx, a)
+	switch {
+	case err != nil:
+		return nil, cleanup, fmt.Errorf("authz: solve: %w", err)
+	case c == nil || !slices.ContainsFunc(a.Challenges, func(of *acme.Challenge) bool { return of.URI == c.URI }):
+		return nil, cleanup, fmt.Errorf("%w: Solve returned none of the authorization's", ErrNoChallenge)
+	}
+	return c, cleanup, nil
+}
+
+// choose is the challenge to answer without a Solve.
+func choose(challenges []*acme.Challenge) (*acme.Challenge, error) {
+	var best *acme.Challenge
+	rank := func(c *acme.Challenge) int {
+		if i := slices.Index(preferred, c.Type); i >= 0 {
+			return i
+		}
+		return len(preferred)
+	}
+	for _, c := range challenges {
+		open := c.URI != "" && (c.Status == acme.StatusPending || c.Status == "")
+		if open && (best == nil || rank(c) < rank(best)) {
+			best = c
+		}
+	}
+	if best == nil {
+		return nil, ErrNoChallenge
+	}
+	return best, nil
+}
+
+// answer tells the CA to validate the challenge (RFC 8555 §7.5.1), waits and
+// judges the outcome. An answer may be repeated: a CA that has it already says
+// so, or validates once more.
+func (s *session) answer(ctx context.Context, r *Result, c *acme.Challenge) {
+	// A copy: the caller's Solve may still hold its own.
+	r.Challenge = &acme.Challenge{Type: c.Type, URI: c.URI, Token: c.Token, Status: c.Status}
+	if r.Err = s.origins.check(c.URI); r.Err != nil {
+		return
+	}
+	payload := []byte("{}")
+	if len(c.Payload) > 0 {
+		payload = c.Payload
+	}
+	rep, err := s.post(ctx, c.URI, payload, true)
+	if err != nil {
+		s.explainAnswer(ctx, r, err)
+		return
+	}
+	if seen := decodeChallenge(c.URI, rep.body); seen != nil {
+		r.Challenge = seen
+	}
+	pause, _ := rep.retryAfter()
+	s.wait(ctx, r, pause)
+	s.judge(r)
+}
+
+// explainAnswer finds out what a failed answer means: an authorization that
+// is over by now, or whose challenge is being processed, is no failure.
+func (s *session) explainAnswer(ctx context.Context, r *Result, err error) {
+	if ctx.Err() != nil || errors.Is(err, ErrRateLimited) {
+		r.Err = err
+		return
+	}
+	if s.reread(ctx, r) != nil {
+		return
+	}
+	s.refresh(r)
+	switch {
+	case final(r.Authorization.Status):
+	case processing(r.Challenge), statusCode(err) == http.StatusConflict: // Boulder's 409: it validates already
+		s.wait(ctx, r, 0)
+	default:
+		r.Err = err
+	}
+}
+
+// refresh takes the answered challenge's state from the authorization. A CA
+// that leaves the challenge out has nothing to add.
+func (s *session) refresh(r *Result) {
+	for _, c := range r.Authorization.Challenges {
+		if c.URI == r.Challenge.URI {
+			r.Challenge = c
+		}
+	}
+}
+
+// wait reads the authorization until its status is final, the CA is done with
+// it or the time is up. The challenge itself is never read: on step-ca that
+// would answer it again.
+func (s *session) wait(ctx context.Context, r *Result, pause time.Duration) {
+	started, own := time.Now(), minPoll
+	for given := false; ; {
+		if pause <= 0 {
+			pause, own = own, min(own*3/2, maxPoll)
+		}
+		if pause > min(s.maxRetryAfter, s.m.waitLimit()-time.Since(started)) {
+			r.Err = s.stillPending(r, started, pause)
+			return
+		}
+		if r.Err = sleep(ctx, pause); r.Err != nil {
+			return
+		}
+		now, err := s.read(ctx, r.URL)
+		if err != nil {
+			r.Err = err
+			return
+		}
+		r.Authorization, pause = now.Authorization, now.retryAfter
+		s.refresh(r)
+		if final(r.Authorization.Status) {
+			return
+		}
+		// Once more, for CAs that write the challenge before the authorization.
+		if given && abandoned(r.Challenge) {
+			r.Err = s.stillPending(r, started, 0)
+			return
+		}
+		given = abandoned(r.Challenge)
+	}
+}
+
+// abandoned reports whether the CA has looked at the challenge, found it
+// wrong and will not look again, while the authorization is still pending. A
+// CA that keeps trying says processing.
+func abandoned(c *acme.Challenge) bool {
+	return c.Error != nil && c.Status != acme.StatusProcessing
+}
+
+func (s *session) stillPending(r *Result, started time.Time, pause time.Duration) error {
+	e := &PendingError{Waited: time.Since(started)}
+	if pause > s.maxRetryAfter {
+		e.RetryAt = time.Now().Add(pause)
+	}
+	if r.Challenge.Error != nil {
+		e.Err = r.Challenge.Error
+	}
+	return e
+}
+
+// judge sets Changed, and the error of a validation that was meant to
+// succeed.
+func (s *session) judge(r *Result) {
+	status := r.Authorization.Status
+	if r.Err != nil || !final(status) {
+		return
+	}
+	r.Changed = status == acme.StatusValid || status == acme.StatusInvalid
+	if s.m.Solve == nil || status == acme.StatusValid {
+		return
+	}
+	e := &acme.AuthorizationError{URI: r.URL, Identifier: r.Authorization.Identifier.Value}
+	for _, c := range r.Authorization.Challenges {
+		if c.Error != nil {
+			e.Errors = append(e.Errors, c.Error)
+		}
+	}
+	if len(e.Errors) == 0 {
+		e.Errors = append(e.Errors, fmt.Errorf("authz: status is %q", status))
+	}
+	r.Err = e
+}
