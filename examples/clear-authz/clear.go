@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/acmeauthz/acmeauthz/account"
@@ -138,7 +139,7 @@ func (p *program) client(o options, a *account.Account) (*acme.Client, error) {
 	}
 	client := a.Client()
 	client.HTTPClient = httpClient
-	client.UserAgent = cmp.Or(client.UserAgent, "acmeauthz") + " clear-authz/" + version()
+	client.UserAgent = cmp.Or(client.UserAgent, "acmeauthz") + " clear-authz/" + strings.Trim(version(), "()")
 	return client, nil
 }
 

@@ -112,7 +112,7 @@ func serverArguments(authorizations []recorded) [][]string {
 	return args
 }
 
-// keyArgument is needed where Certbot has deleted its account (certbot unregister).
+// corpusKey is the key, needed where Certbot has deleted its account (certbot unregister).
 func corpusKey(t *testing.T, b *bench) []string {
 	if _, err := os.Stat(b.path("accounts-before")); err != nil {
 		return nil
@@ -183,4 +183,14 @@ func TestCorpusClear(t *testing.T) {
 			require.Equal(t, leaks, ca.changes)
 		})
 	}
+}
+
+// TestLetsEncryptOutput is all that is printed for a recorded run whose CA was
+// called by the name of Let's Encrypt's.
+func TestLetsEncryptOutput(t *testing.T) {
+	t.Run("lets-encrypt", func(t *testing.T) {
+		const scenario = "certbot/killed-in-manual-hook"
+		b, _ := corpusBench(t, scenario, readCorpus(t)[scenario])
+		b.golden(b.run("--dry-run", b.path("logs")), b.run(b.path("logs")), b.run(b.path("logs")))
+	})
 }

@@ -32,7 +32,8 @@ ENVIRONMENT:
 
 EXIT CODES:
    0   all is well, or there was nothing to do
-   1   some authorizations could not be read or cleared, or some logs not read
+   1   some authorizations could not be read or cleared, or some logs not read,
+       or it was interrupted
    2   the command line needs a change: a flag, a file, which CA or account
    3   nothing could be done: no account, no permission, or the CA cannot be
        reached or does not accept the account

@@ -74,14 +74,8 @@ func fewRetries(n int, _ *http.Request, resp *http.Response) time.Duration {
 // caProblem says why nothing could be done at a CA.
 func caProblem(a *account.Account, o options, err error) error {
 	host := hostOf(a.Directory)
-	var (
-		notTrusted x509.UnknownAuthorityError
-		wrongName  x509.HostnameError
-		invalid    x509.CertificateInvalidError
-		network    net.Error
-		answer     *acme.Error
-		syntax     *json.SyntaxError
-	)
+	var answer *acme.Error
+	var syntax *json.SyntaxError
 	switch {
 	case errors.Is(err, context.Canceled):
 		return failed("interrupted before anything was done.").because(err).then("Run the same command again.")
@@ -90,12 +84,6 @@ func caProblem(a *account.Account, o options, err error) error {
 	case errors.Is(err, authz.ErrRateLimited):
 		return nothing("%s limits requests: %s.", host, err).because(err).
 			then("Run the same command again later, or more slowly: --rate 5 --parallel 1")
-	case errors.As(err, &notTrusted):
-		return nothing("the certificate of %s is not signed by a CA that this machine trusts.", host).because(err).
-			then("If it is a private CA, give its root certificate: --ca-file root.pem")
-	case errors.As(err, &wrongName), errors.As(err, &invalid):
-		return nothing("the certificate of %s is not good: %s.", host, err).because(err).
-			then("Check the host name, and this machine's clock.")
 	case errors.As(err, &syntax):
 		return nothing("%s is not an ACME directory.", a.Directory).because(err).
 			then("Look what it is: curl -v %s", a.Directory).
@@ -103,6 +91,25 @@ func caProblem(a *account.Account, o options, err error) error {
 	case errors.As(err, &answer):
 		return nothing("%s answers with an error: %s.", host, err).because(err).
 			then("If that is not an ACME directory, give its URL: --server https://…")
+	}
+	return networkProblem(host, a, o, err)
+}
+
+// networkProblem says why a CA cannot be reached.
+func networkProblem(host string, a *account.Account, o options, err error) error {
+	var (
+		notTrusted x509.UnknownAuthorityError
+		wrongName  x509.HostnameError
+		invalid    x509.CertificateInvalidError
+		network    net.Error
+	)
+	switch {
+	case errors.As(err, &notTrusted):
+		return nothing("the certificate of %s is not signed by a CA that this machine trusts.", host).because(err).
+			then("If it is a private CA, give its root certificate: --ca-file root.pem")
+	case errors.As(err, &wrongName), errors.As(err, &invalid):
+		return nothing("the certificate of %s is not good: %s.", host, withoutURL(err)).because(err).
+			then("Check the host name, and this machine's clock.")
 	case errors.As(err, &network) && network.Timeout():
 		return nothing("%s did not answer in %v.", host, o.timeout).because(err).
 			then("Try it with: curl -v %s", a.Directory).

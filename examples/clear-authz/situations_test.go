@@ -65,7 +65,7 @@ func situations() map[string]situation {
 		}},
 		"stdin-and-files": {run: func(b *bench) []outputs {
 			b.stdin = strings.NewReader(certbotLog(b.leak("piped.example.org")...))
-			return runs(b.run("-n", "-", b.path("logs", "letsencrypt.*")))
+			return runs(b.run("-n", "-", b.path("logs", "letsencrypt.*"), b.path("logs")))
 		}},
 		"json": {run: func(b *bench) []outputs {
 			return runs(b.run("--json", b.path("logs")))
