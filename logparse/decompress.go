@@ -22,31 +22,20 @@ const maxWindow = 128 << 20
 // and plain text may follow one another: logs are given to cat without regard to their compression. After the first byte
 // gzip is recognised at the start of a line only, where a log ends.
 type decompressor struct {
-	in      *bufio.Reader
-	part    io.Reader // what is read now: zstd, a gzip member, or in, if plain; nil before a part
+	src     *source
+	in      *bufio.Reader // buffers src, for everything but plain text
+	part    io.Reader     // what is read now: zstd, a gzip member, or in, if plain; nil before a part
 	plain   bool
 	gzip    *gzip.Reader
 	zstd    *zstd.Decoder
 	offset  int64
 	newline bool // the last plain byte was a newline
+	suspect bool // the next byte is the first of gzipMagic
 }
 
 func newDecompressor(r io.Reader) *decompressor {
-	return &decompressor{in: bufio.NewReaderSize(&stickyReader{r: r}, bufferSize)}
-}
-
-// A stickyReader repeats the error of the reader underneath instead of reading on: a bufio.Reader forgets what Peek met.
-type stickyReader struct {
-	r   io.Reader
-	err error
-}
-
-// Read implements [io.Reader].
-func (s *stickyReader) Read(b []byte) (n int, err error) {
-	if s.err == nil {
-		n, s.err = s.r.Read(b)
-	}
-	return n, s.err
+	src := &source{r: r}
+	return &decompressor{src: src, in: bufio.NewReaderSize(src, 64<<10)}
 }
 
 // Close releases what decompression needs. It does not close the reader underneath.
@@ -121,40 +110,81 @@ func unexpected(err error) error {
 	return err
 }
 
-// readPlain reads plain text up to a line that starts with the first bytes of gzip.
-func (d *decompressor) readPlain(b []byte) (int, error) {
-	if _, err := d.in.Peek(1); err != nil {
-		return 0, err
+// readPlain reads plain text up to a line that starts with the first bytes of gzip. While in is empty, which is nearly
+// always, it takes the text from src without a copy in between.
+func (d *decompressor) readPlain(b []byte) (n int, err error) {
+	if d.suspect {
+		return d.readSuspect(b)
 	}
-	text, _ := d.in.Peek(min(d.in.Buffered(), len(b)))
-	n := d.gzipAt(text)
-	if n == 0 {
-		if magic, _ := d.in.Peek(len(gzipMagic)); string(magic) == gzipMagic {
-			d.part = nil
-			return 0, nil
-		}
-		n = 1
+	if n = d.in.Buffered(); n > 0 {
+		text, _ := d.in.Peek(min(n, len(b)))
+		n = copy(b, text[:d.plainIn(text)])
+		return d.in.Discard(n)
 	}
-	copy(b, text[:n])
-	d.newline = text[n-1] == '\n'
-	return d.in.Discard(n)
+	n, err = d.src.Read(b)
+	if plain := d.plainIn(b[:n]); plain < n {
+		d.src.unread(b[plain:n])
+		return plain, nil
+	}
+	return n, err
 }
 
-// gzipAt returns the position of the first line of text that may start with gzipMagic, or len(text).
-func (d *decompressor) gzipAt(text []byte) int {
-	newline := d.newline
+// readSuspect ends the part if gzip comes next, and else reads the byte that made it seem so.
+func (d *decompressor) readSuspect(b []byte) (n int, err error) {
+	d.suspect = false
+	if magic, _ := d.in.Peek(len(gzipMagic)); string(magic) == gzipMagic {
+		d.part = nil
+		return 0, nil
+	}
+	d.newline = false
+	b[0], err = d.in.ReadByte()
+	return 1, err
+}
+
+// plainIn returns how much of text, which follows on the plain text so far, stands before a line that may start with
+// gzipMagic, and remembers what it ends with.
+func (d *decompressor) plainIn(text []byte) int {
 	for i := 0; ; i++ {
 		n := bytes.IndexByte(text[i:], gzipMagic[0])
-		if n < 0 {
-			return len(text)
+		if d.suspect = n >= 0; !d.suspect {
+			n = len(text) - i
 		}
-		if n > 0 {
-			newline = text[i+n-1] == '\n'
+		if i += n; i > 0 {
+			d.newline = text[i-1] == '\n'
 		}
-		i += n
-		if newline {
+		if d.newline || !d.suspect {
 			return i
 		}
-		newline = false
+	}
+}
+
+// A source is the reader underneath. Bytes can be given back to it, and it repeats that reader's error instead of reading
+// on, as a bufio.Reader forgets an error that Peek met.
+type source struct {
+	r    io.Reader
+	err  error
+	back []byte // given back, not read again yet
+	last []byte // back, as it was before the last Read
+}
+
+// Read implements [io.Reader].
+func (s *source) Read(b []byte) (n int, err error) {
+	if s.last = s.back; len(s.back) > 0 {
+		n = copy(b, s.back)
+		s.back = s.back[n:]
+		return n, nil
+	}
+	if s.err == nil {
+		n, s.err = s.r.Read(b)
+	}
+	return n, s.err
+}
+
+// unread gives back b, the end of what the last Read returned.
+func (s *source) unread(b []byte) {
+	if len(s.last) > 0 {
+		s.back = s.last[len(s.last)-len(s.back)-len(b):]
+	} else {
+		s.back = bytes.Clone(b)
 	}
 }

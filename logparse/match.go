@@ -46,13 +46,15 @@ const (
 	more                 // more must be read to tell
 )
 
-// A matcher makes a canonical URL from a mention. The zero value is ready. It allocates only for the host of a URL, and
-// only if that is an IPv6 address other than the last.
+// A matcher makes a canonical URL from a mention. The zero value is ready. It allocates for nothing but an IPv6 address
+// that is not in the last origin.
 type matcher struct {
 	url   []byte // the URL so far; in array
 	path  int    // where its path starts
 	array [maxURL + len("authorization")]byte
-	ipv6  []byte // the last address that was found valid
+
+	// The last origins, by what came after them: a log has few.
+	slash, blank lastOrigin
 
 	// The last URL that had an identifier of no certain length, and where the identifier starts in it.
 	last   []byte
@@ -65,6 +67,20 @@ func (m *matcher) put(b ...byte) bool {
 		return false
 	}
 	m.url = append(m.url, b...)
+	return true
+}
+
+// putLower appends b to the URL in lower case. It reports false if that is too long.
+func (m *matcher) putLower(b ...byte) bool {
+	n := len(m.url)
+	if !m.put(b...) {
+		return false
+	}
+	for i, c := range m.url[n:] {
+		if 'A' <= c && c <= 'Z' {
+			m.url[n+i] = c | 0x20
+		}
+	}
 	return true
 }
 
@@ -93,12 +109,16 @@ func lastScheme(t text, low, end int) (s scheme, stop int) {
 // schemeAt returns the scheme at position i.
 func schemeAt(t text, i int) (scheme, bool) {
 	s := scheme{start: i, end: i + len("http")}
-	if len(t.b) <= s.end || !bytes.EqualFold(t.b[i:s.end], []byte("http")) {
+	if len(t.b) <= s.end || !isHTTP([4]byte(t.b[i:])) {
 		return s, false
 	}
 	if t.b[s.end]|0x20 == 's' {
 		s.secure = true
 		s.end++
+	}
+	if bytes.HasPrefix(t.b[s.end:], []byte("://")) {
+		s.end += len("://")
+		return s, true
 	}
 	for _, want := range []byte("://") {
 		y, ok := t.at(s.end)
@@ -111,6 +131,11 @@ func schemeAt(t text, i int) (scheme, bool) {
 	return s, true
 }
 
+// isHTTP reports whether b is "http", in lower or upper case.
+func isHTTP(b [4]byte) bool {
+	return b[0]|0x20 == 'h' && b[1]|0x20 == 't' && b[2]|0x20 == 't' && b[3]|0x20 == 'p'
+}
+
 // find looks for an authorization's URL that starts at low or later and has the given word in its path. It returns where
 // the mention starts and ends.
 func (m *matcher) find(t text, low, word int) (start, end int, o outcome) {
@@ -118,12 +143,9 @@ func (m *matcher) find(t text, low, word int) (start, end int, o outcome) {
 	if s.end == 0 {
 		return m.findRelative(t, stop, word)
 	}
-	i, y, ok := m.origin(t, s)
-	if !ok {
-		return s.start, 0, more
-	}
-	if y.c != '/' || y.percent && !s.encoded || !m.endOrigin(s.secure) {
-		return s.start, 0, none
+	i, o := m.origin(t, s)
+	if o != found {
+		return s.start, 0, o
 	}
 	if end, o = m.appendPath(t, i, s.encoded); o != found {
 		return s.start, 0, o
@@ -149,8 +171,7 @@ func (m *matcher) findRelative(t text, blank, word int) (start, end int, o outco
 	if s.end == 0 || s.encoded {
 		return start, 0, none
 	}
-	i, _, ok := m.origin(t, s)
-	if !ok || i != host || !m.endOrigin(s.secure) {
+	if i, o := m.origin(t, s); o != found || i != host {
 		return start, 0, none
 	}
 	if end, o = m.appendPath(t, start, false); o != found {
@@ -190,33 +211,85 @@ func (m *matcher) protocol(t text, i int) outcome {
 	return none
 }
 
-// origin starts the URL with s and the lower-cased host and port after it. It returns the symbol that follows them, and
-// its position. It reports false if more must be read.
-func (m *matcher) origin(t text, s scheme) (i int, y symbol, ok bool) {
+// A lastOrigin is an origin as it was written and in canonical form.
+type lastOrigin struct {
+	raw, canonical []byte
+}
+
+// origin makes the URL consist of s and the host and port after it, in canonical form, and returns where they end: at a
+// slash, or a blank.
+func (m *matcher) origin(t text, s scheme) (end int, o outcome) {
+	if !s.encoded {
+		if end, ok := m.sameOrigin(t, s.start, &m.slash, '/'); ok {
+			return end, found
+		}
+		if end, ok := m.sameOrigin(t, s.start, &m.blank, ' '); ok {
+			return end, found
+		}
+	}
+	end, y, ok := m.putOrigin(t, s)
+	if !ok {
+		return end, more
+	}
+	if y.c != '/' && y.c != ' ' || y.percent && !s.encoded || !m.endOrigin(s.secure) {
+		return end, none
+	}
+	if !s.encoded && y.n == 1 {
+		last := &m.slash
+		if y.c == ' ' {
+			last = &m.blank
+		}
+		last.raw = append(last.raw[:0], t.b[s.start:end]...)
+		last.canonical = append(last.canonical[:0], m.url...)
+	}
+	return end, found
+}
+
+// sameOrigin is origin for a URL with the last origin, before c.
+func (m *matcher) sameOrigin(t text, start int, last *lastOrigin, c byte) (end int, ok bool) {
+	end = start + len(last.raw)
+	if end == start || end >= len(t.b) || t.b[end] != c || !bytes.Equal(t.b[start:end], last.raw) {
+		return 0, false
+	}
+	m.url = append(m.array[:0], last.canonical...)
+	m.path = len(m.url)
+	return end, true
+}
+
+// putOrigin starts the URL with s and the host and port after it, in lower case. It returns the symbol that follows them,
+// and its position. It reports false if more must be read.
+func (m *matcher) putOrigin(t text, s scheme) (i int, y symbol, ok bool) {
 	m.url = append(m.array[:0], "http://"...)
 	if s.secure {
 		m.url = append(m.array[:0], "https://"...)
 	}
-	for i = s.end; ; i += y.n {
-		y, ok = t.at(i)
-		if !ok || classes[y.c]&inHost == 0 || len(m.url) > maxOrigin || (y.coded && !s.encoded) {
-			return i, y, ok
+	i = s.end
+	for {
+		n := i
+		for n < len(t.b) && classes[t.b[n]]&inHost != 0 {
+			n++
 		}
-		if 'A' <= y.c && y.c <= 'Z' {
-			y.c |= 0x20
+		if !m.putLower(t.b[i:n]...) {
+			return n, symbol{}, true
 		}
-		m.put(y.c)
+		y, ok = t.at(n)
+		if !ok || classes[y.c]&inHost == 0 || !s.encoded {
+			return n, y, ok
+		}
+		if !m.putLower(y.c) {
+			return n, symbol{}, true
+		}
+		i = n + y.n
 	}
 }
 
 // endOrigin checks the host and port that end the URL so far and removes the port if it is the scheme's default.
 func (m *matcher) endOrigin(secure bool) bool {
-	const schemeLen, secureLen = len("http://"), len("https://")
-	from, usual := schemeLen, "80"
+	from, usual := len("http://"), "80"
 	if secure {
-		from, usual = secureLen, "443"
+		from, usual = len("https://"), "443"
 	}
-	host, port, ok := m.splitHost(m.url[from:])
+	host, port, ok := splitHost(m.url[from:])
 	if !ok {
 		return false
 	}
@@ -228,10 +301,10 @@ func (m *matcher) endOrigin(secure bool) bool {
 }
 
 // splitHost splits a host and port at the colon and checks both.
-func (m *matcher) splitHost(b []byte) (host, port []byte, ok bool) {
+func splitHost(b []byte) (host, port []byte, ok bool) {
 	if len(b) > 0 && b[0] == '[' {
 		n := bytes.IndexByte(b, ']') + 1
-		if n == 0 || !m.isIPv6(b[1:n-1]) {
+		if n == 0 || !isIPv6(b[1:n-1]) {
 			return nil, nil, false
 		}
 		host, b = b[:n], b[n:]
@@ -274,18 +347,12 @@ func isPort(b []byte) bool {
 }
 
 // isIPv6 reports whether b is an IPv6 address without a zone.
-func (m *matcher) isIPv6(b []byte) bool {
-	if len(b) > 0 && bytes.Equal(b, m.ipv6) {
-		return true
-	}
-	if len(b) > len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255") {
+func isIPv6(b []byte) bool {
+	if len(b) > len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255") || bytes.IndexByte(b, '%') >= 0 {
 		return false
 	}
-	if a, err := netip.ParseAddr(string(b)); err != nil || !a.Is6() {
-		return false
-	}
-	m.ipv6 = append(m.ipv6[:0], b...)
-	return true
+	a, err := netip.ParseAddr(string(b))
+	return err == nil && a.Is6()
 }
 
 // appendPath appends the path that starts at position i and returns its end.
@@ -417,12 +484,8 @@ type quoting struct {
 	slashes int
 }
 
-// at reports whether the symbol at position i is such a quote, and its length. It reports ok = false if more must be
-// read.
-func (q quoting) at(t text, i int) (n int, is, ok bool) {
-	y, ok := t.at(i)
-	return y.n, ok && y.c == q.c && y.slashes == q.slashes && !y.coded, ok
-}
+// is reports whether y is such a quote.
+func (q quoting) is(y symbol) bool { return y.c == q.c && y.slashes == q.slashes && !y.coded }
 
 // arrayStart looks for the key "authorizations" whose first letter is at position word (RFC 8555 §7.1.3) and the opening
 // bracket of an array after it. It returns how the key is quoted and the position after the bracket.
@@ -439,11 +502,11 @@ func arrayStart(t text, word int) (q quoting, i int, o outcome) {
 	if string(got) != key {
 		return q, 0, none
 	}
-	n, is, ok := q.at(t, word+len(key))
-	if !is {
+	y, ok := t.at(word + len(key))
+	if !ok || !q.is(y) {
 		return q, 0, undecidedUnless(ok)
 	}
-	i = word + len(key) + n
+	i = word + len(key) + y.n
 	for _, want := range []byte(":[") {
 		if i, ok = skipBlanks(t, i); !ok || i >= len(t.b) {
 			return q, 0, undecidedUnless(ok)
@@ -474,25 +537,30 @@ func (m *matcher) element(t text, i int, q quoting) (end int, o outcome) {
 	if !ok || s.encoded {
 		return 0, undecidedUnless(len(t.b)-i >= maxScheme || t.end != endUnread)
 	}
-	i, y, ok := m.origin(t, s)
-	if !ok {
-		return 0, more
+	i, o = m.origin(t, s)
+	if o != found {
+		return 0, o
 	}
-	if y.c != '/' || y.percent || !m.endOrigin(s.secure) {
-		return 0, none
-	}
-	for ; ; i += y.n {
-		n, is, ok := q.at(t, i)
+	for {
+		n := i
+		for n < len(t.b) && classes[t.b[n]]&inElement != 0 {
+			n++
+		}
+		if !m.put(t.b[i:n]...) {
+			return 0, none
+		}
+		i = n
+		y, ok := t.at(i)
 		if !ok {
 			return 0, more
 		}
-		if is {
-			return i + n, found
+		if q.is(y) {
+			return i + y.n, found
 		}
-		y, _ = t.at(i)
 		if y.n == 0 || !m.putElement(t, i, y) {
 			return 0, none
 		}
+		i += y.n
 	}
 }
 

@@ -16,9 +16,12 @@ import (
 //	authoriz  /acme/authorization/x, "authorizations": [
 //	chall     /acme/chall/1/2/x, /chall-v3/3/x, /challenge/x/y
 //
-// One letter of each word is rare and is looked for with bytes.IndexByte, which uses the processor's vector instructions:
-// z, Z and h. Only where it stands in its word does matcher look at the surroundings. There are no lines: no client's
-// records are told from its messages by their ends alone, and a line may be longer than the memory.
+// One letter of each is rare in logs: z, Z, h. bytes.IndexByte finds them with the processor's vector instructions, and
+// only where one stands in its word does matcher look at the surroundings. There are no lines: they say nothing about
+// URLs, may be longer than memory, and finding their ends would cost as much again.
+//
+// What was tried: comparing pairs of letters ("hz", "ch") eight at a time in 64-bit words takes 1.4 times as long as three
+// times IndexByte, although it stops at a tenth of the places; so does bytes.Index for "chall" alone.
 //
 //	buf:  behind | searched |candidate| to search | free
 //	      0      pos        from                  end    len(buf)
@@ -46,6 +49,15 @@ type Match struct {
 	Offset int64
 }
 
+// letters are the rare letters of the words, see above.
+const letters = "zZh"
+
+// An anchor is the search for one letter.
+type anchor struct {
+	from int
+	hit  bool
+}
+
 // A Scanner finds the mentions of authorizations in a log, in order. It is what [URLs] is made of; use it to see every
 // mention, to know where it stands, or to read without allocating memory.
 //
@@ -62,21 +74,14 @@ type Scanner struct {
 	base int64
 
 	anchors [len(letters)]anchor
-	array   struct {
+
+	array struct {
 		open bool
 		quoting
 	}
 	matcher matcher
 	match   Match
 }
-
-// An anchor is the search for one letter.
-type anchor struct {
-	from int
-	hit  bool
-}
-
-const letters = "zZh"
 
 // NewScanner returns a Scanner that reads from r, in large pieces. It does not close r.
 func NewScanner(r io.Reader) *Scanner {
@@ -203,20 +208,20 @@ func (s *Scanner) nextElement() outcome {
 		s.pos++
 		return none
 	}
-	n, is, ok := s.array.at(t, s.pos)
+	y, ok := t.at(s.pos)
 	if !ok {
 		return more
 	}
-	if !is {
+	if !s.array.is(y) {
 		s.array.open = false
 		return none
 	}
-	end, o := s.matcher.element(t, s.pos+n, s.array.quoting)
+	end, o := s.matcher.element(t, s.pos+y.n, s.array.quoting)
 	switch o {
 	case none:
 		s.array.open = false
 	case found:
-		s.report(s.pos+n, end)
+		s.report(s.pos+y.n, end)
 	}
 	return o
 }
@@ -240,24 +245,35 @@ func (s *Scanner) next() int {
 // search moves a to the first letter in b, at low or later, that stands in its word. If it may stand in one that is cut
 // off by the end of b, and b is not complete, a stays before it.
 func (a *anchor) search(b []byte, low int, letter byte, complete bool) {
-	a.from = max(a.from, low)
 	a.hit = false
+	i := max(a.from, low)
 	for {
-		n := bytes.IndexByte(b[a.from:], letter)
+		n := bytes.IndexByte(b[i:], letter)
 		if n < 0 {
 			a.from = len(b)
 			return
 		}
-		a.from += n
-		if letter == 'h' && !complete && len(b)-a.from < len("hall") {
-			return
+		i += n
+		if i > 0 && precedes(b[i-1], letter) {
+			if letter == 'h' && !complete && len(b)-i < len("hall") {
+				break
+			}
+			if _, kind := wordAt(b, i); kind != noWord {
+				a.hit = true
+				break
+			}
 		}
-		if _, kind := wordAt(b, a.from); kind != noWord {
-			a.hit = true
-			return
-		}
-		a.from++
+		i++
 	}
+	a.from = i
+}
+
+// precedes reports whether c stands before the letter in one of its words.
+func precedes(c, letter byte) bool {
+	if letter == 'h' {
+		return c == 'c'
+	}
+	return c == 'h' || c == 'i'
 }
 
 // A wordKind tells apart the words that are anchors.
@@ -277,9 +293,6 @@ func wordAt(b []byte, i int) (start int, kind wordKind) {
 			return i - 1, pathWord
 		}
 	case 'z', 'Z':
-		if i < 4 || b[i-1] != 'h' && b[i-1] != 'i' {
-			return 0, noWord
-		}
 		if bytes.HasSuffix(b[:i], []byte("auth")) {
 			return i - len("auth"), pathWord
 		}
