@@ -124,6 +124,9 @@ func (s *session) explainAnswer(ctx context.Context, r *Result, err error) {
 	s.refresh(r)
 	switch {
 	case final(r.Authorization.Status):
+		if final(r.Challenge.Status) { // an earlier try got through: no other challenge decided
+			s.judge(r)
+		}
 	case processing(r.Challenge), statusCode(err) == http.StatusConflict: // Boulder's 409: it validates already
 		s.wait(ctx, r, 0)
 	default:
