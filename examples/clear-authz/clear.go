@@ -1,0 +1,185 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"iter"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/acmeauthz/acmeauthz/account"
+	"github.com/acmeauthz/acmeauthz/authz"
+	"golang.org/x/crypto/acme"
+	"golang.org/x/time/rate"
+)
+
+// clear is the command itself: logs in, one line per authorization out.
+func (p *program) clear(ctx context.Context, o options) error {
+	p.quiet = o.quiet
+	in, err := p.input(o.files, o.key)
+	if err != nil {
+		return err
+	}
+	found := p.read(in.logs)
+	if found.failed > 0 && len(found.urls) == 0 {
+		return found.problem(len(in.logs))
+	}
+	s, err := chooseServer(o, found.urls)
+	if err != nil {
+		return err
+	}
+	if len(found.urls) == 0 || s == (server{}) {
+		p.say("%s\n", trusted(found.nothingFound(in.logs)))
+		return nil
+	}
+	// Until here nothing was sent, and Ctrl-C may end the program as it is.
+	ctx, stop := catchInterrupt(ctx)
+	defer stop()
+	jobs, err := p.jobs(ctx, o, s, in.key, found.urls)
+	if err != nil {
+		return err
+	}
+	if err := p.work(ctx, o, s, jobs); err != nil {
+		return err
+	}
+	if found.failed > 0 {
+		return found.problem(len(in.logs))
+	}
+	return nil
+}
+
+// catchInterrupt ends the context on Ctrl-C. The second Ctrl-C ends the program
+// at once.
+func catchInterrupt(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}
+
+// work does the jobs, prints what became of them, and returns what is left to
+// complain about.
+func (p *program) work(ctx context.Context, o options, s server, jobs []job) error {
+	total := 0
+	for _, j := range jobs {
+		total += len(j.urls)
+		p.say("%s: %s; its key is %s\n", trusted(accountTitle(j.account)), trusted(plural(len(j.urls), "URL")), j.account.Path)
+		p.warnExposed(j.account)
+	}
+	if s.isLetsEncrypt() && !o.dryRun {
+		p.say("%s\n", trusted(letsEncryptHint))
+	}
+	out := p.newReport(o, total)
+	var err error
+	for _, j := range jobs {
+		if err = p.workOn(ctx, o, j, out); err != nil {
+			break
+		}
+	}
+	if err != nil && out.done() == 0 || out.broken {
+		return out.verdict(ctx, err)
+	}
+	if writeErr := out.finish(); writeErr != nil {
+		return writeError(writeErr)
+	}
+	return out.verdict(ctx, err)
+}
+
+// workOn does one job. Its error is that of the whole sequence.
+func (p *program) workOn(ctx context.Context, o options, j job, out *report) error {
+	m, err := p.manager(o, j.account)
+	if err != nil {
+		return err
+	}
+	for r, err := range action(m, o)(ctx, authz.URLs(j.urls...)) {
+		if err != nil {
+			return caProblem(j.account, o, err)
+		}
+		if err := out.add(r); err != nil {
+			out.broken = true
+			return writeError(err)
+		}
+	}
+	return nil
+}
+
+// action is the call that the flags ask for.
+func action(m *authz.Manager, o options) func(context.Context, iter.Seq2[string, error]) iter.Seq2[authz.Result, error] {
+	switch {
+	case o.dryRun:
+		return m.List
+	case o.method == methodAnswer:
+		return m.Validate
+	}
+	return m.Deactivate
+}
+
+func (p *program) manager(o options, a *account.Account) (*authz.Manager, error) {
+	client, err := p.client(o, a)
+	if err != nil {
+		return nil, err
+	}
+	m := &authz.Manager{Client: client, Parallelism: o.parallel}
+	if o.rate > 0 {
+		m.Limiter = rate.NewLimiter(rate.Limit(o.rate), 1)
+	}
+	if o.verbose {
+		m.Logger = slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	return m, nil
+}
+
+// client is the account's ACME client, with the flags applied.
+func (p *program) client(o options, a *account.Account) (*acme.Client, error) {
+	httpClient, err := p.httpClient(o)
+	if err != nil {
+		return nil, err
+	}
+	client := a.Client()
+	client.HTTPClient = httpClient
+	client.UserAgent = cmp.Or(client.UserAgent, "acmeauthz") + " clear-authz/" + strings.Trim(version(), "()")
+	return client, nil
+}
+
+// identify looks up the URL of each account that does not know it, or that
+// brought one from another CA, as accounts do whose directory Certbot copied
+// from one server to another.
+func (p *program) identify(ctx context.Context, o options, accounts []*account.Account) ([]*account.Account, error) {
+	var known []*account.Account
+	var failure error
+	for _, a := range accounts {
+		if a.URL != "" && hostOf(a.URL) == hostOf(a.Directory) {
+			known = append(known, a)
+			continue
+		}
+		b, err := p.lookUp(ctx, o, a)
+		if err != nil {
+			failure = err
+			continue
+		}
+		known = append(known, b)
+	}
+	if len(known) == 0 {
+		return nil, failure
+	}
+	return known, nil
+}
+
+// lookUp asks the CA which account the key has (RFC 8555, section 7.3.1).
+func (p *program) lookUp(ctx context.Context, o options, a *account.Account) (*account.Account, error) {
+	client, err := p.client(o, a)
+	if err != nil {
+		return nil, err
+	}
+	client.KID = ""
+	client.RetryBackoff = fewRetries
+	registered, err := client.GetReg(ctx, "")
+	if err != nil {
+		return nil, caProblem(a, o, err)
+	}
+	b := *a
+	b.URL = registered.URI
+	return &b, nil
+}

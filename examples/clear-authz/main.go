@@ -1,0 +1,79 @@
+// Clear-authz finds the authorizations that an ACME client left pending at a CA
+// and makes them go away (RFC 8555, sections 7.1.4 and 7.5).
+//
+// It reads the authorization URLs from the client's logs, the account's key from
+// Certbot's directory, asks the CA for the state of each authorization, and
+// deactivates those that are still pending:
+//
+//	clear-authz --dry-run /var/log/letsencrypt    # look first
+//	clear-authz /var/log/letsencrypt              # then clear
+//
+// clear-authz --help lists the flags, the exit codes and more examples.
+//
+// The program is flags and wiring around the packages logparse, account and
+// authz, and meant to be read as an example of them: main.go starts it,
+// command.go has the flags, input.go reads logs and keys, server.go and
+// accounts.go choose the CA and the accounts, clear.go does the work, and
+// report.go says what became of it.
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+)
+
+// The exit codes, as --help documents them.
+const (
+	exitOK      = 0 // every authorization is as wanted
+	exitFailed  = 1 // some authorizations, or some files, failed
+	exitUsage   = 2 // the command line needs a change
+	exitNothing = 3 // nothing could be done: no account, no permission, no CA
+)
+
+// program is one run of the command: what it talks to, so that a test can
+// replace any of it.
+type program struct {
+	stdin     io.Reader
+	stdout    io.Writer
+	stderr    io.Writer
+	getenv    func(string) string
+	transport http.RoundTripper // instead of the network; nil outside of tests
+	logDir    string            // what is read if nothing else is named
+	configDir string            // where accounts are found without --config-dir
+	args      []string          // the command line
+	quiet     bool              // nothing but errors on stderr
+}
+
+func main() {
+	os.Exit(run(context.Background(), os.Args, os.Stdin, os.Stdout, os.Stderr, os.Getenv))
+}
+
+// run is main without the process: it never exits and returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, env func(string) string) int {
+	p := &program{
+		stdin:     stdin,
+		stdout:    stdout,
+		stderr:    stderr,
+		getenv:    env,
+		logDir:    "/var/log/letsencrypt",
+		configDir: "/etc/letsencrypt",
+	}
+	return p.run(ctx, args)
+}
+
+func (p *program) run(ctx context.Context, args []string) int {
+	p.args = args
+	err := p.command().Run(ctx, args)
+	if err == nil {
+		return exitOK
+	}
+	if known, ok := errors.AsType[*problem](err); ok {
+		known.print(p.stderr, quote(args))
+		return known.code
+	}
+	usageProblem(err).print(p.stderr, quote(args))
+	return exitUsage
+}

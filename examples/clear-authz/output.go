@@ -1,0 +1,120 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/acmeauthz/acmeauthz/account"
+	"github.com/acmeauthz/acmeauthz/logparse"
+)
+
+// say tells a person something, on standard error, unless --quiet.
+func (p *program) say(format string, args ...any) {
+	if !p.quiet {
+		fmt.Fprint(p.stderr, cleanf(format, args...))
+	}
+}
+
+// warn tells of something that went wrong without ending the program.
+func (p *program) warn(format string, args ...any) {
+	fmt.Fprintf(p.stderr, "clear-authz: %s\n", cleanf(format, args...))
+}
+
+func (p *program) warnExposed(a *account.Account) {
+	if a.KeyExposed() {
+		p.warn("the key %s can be read by other users of this machine; chmod 600 ends that.", a.Path)
+	}
+}
+
+func accountTitle(a *account.Account) string {
+	return cleanf("Account %s of %s", cmp.Or(number(a), "(unknown number)"), hostOf(a.Directory))
+}
+
+// unreadable is the problem that something on this machine cannot be read.
+func unreadable(what, path string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nothing("no permission to read %s %s.", trusted(what), path).because(err).asRoot().
+			then("Or have it copied for you, and name the copy.")
+	case errors.Is(err, fs.ErrNotExist):
+		return missing(path)
+	}
+	return nothing("%s %s cannot be read: %s.", trusted(what), path, withoutPath(err)).because(err).
+		then("Check the file and the disk, or name another.")
+}
+
+// missing is the problem that a named file is not there.
+func missing(path string) error {
+	p := usage("there is no %s.", path).because(fs.ErrNotExist)
+	if strings.ContainsAny(path, "*?[") {
+		p.what = cleanf("no file matches %s.", path)
+	}
+	if parent := filepath.Dir(path); parent != "." && isDir(parent) {
+		return p.then("See what is there: ls -la %s", parent)
+	}
+	return p.then("Name the logs: clear-authz FILE..., or pipe them: cat letsencrypt.log* | clear-authz")
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// withoutPath is the error without the path that the message has already.
+func withoutPath(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+// logError says which log could not be read, and how far it got.
+func logError(path string, err error) string {
+	if path == stdinName {
+		path = "standard input"
+	}
+	if e, ok := errors.AsType[*logparse.ReadError](err); ok {
+		return cleanf("%s: damaged or cut off after byte %d (%s); name a good copy if there is one", path, e.Offset, e.Err)
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return cleanf("%s: no permission to read it", path)
+	}
+	return cleanf("%s: %s", path, withoutPath(err))
+}
+
+// nothingFound says that there is nothing to do, and why that may be a mistake.
+func (f found) nothingFound(logs []string) string {
+	if len(f.urls) > 0 {
+		return cleanf("Nothing to do: the only authorization URLs are of servers that were switched off:\n%s",
+			trusted(list(countHosts(f.urls))))
+	}
+	switch {
+	case f.bytes == 0 && len(logs) == 1 && logs[0] == stdinName:
+		return "Nothing to do: standard input was empty.\n" +
+			"Name the logs, for instance: clear-authz /var/log/letsencrypt"
+	case len(logs) == 0:
+		return "Nothing to do: there is no file in that directory.\n" +
+			"Name the logs, for instance: clear-authz /var/log/letsencrypt"
+	}
+	return cleanf("Nothing to do: no authorization URL in %s.\n", trusted(f.size(logs))) +
+		"Older logs may have them: name those, too (letsencrypt.log.1, letsencrypt.log.2.gz, ...)."
+}
+
+// size describes the logs that were read.
+func (f found) size(logs []string) string {
+	if len(logs) == 1 && logs[0] != stdinName {
+		return cleanf("%s (%d bytes)", logs[0], f.bytes)
+	}
+	return cleanf("%s (%d bytes)", trusted(plural(len(logs), "log")), f.bytes)
+}
+
+// writeError is the problem that the output cannot be written.
+func writeError(err error) error {
+	return failed("the output cannot be written: %s.", err).because(err).
+		then("What was cleared stays cleared; run the same command again to go on.")
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+)
+
+// A problem ends the program. It says what happened and what to do next.
+type problem struct {
+	code int      // the exit code
+	what string   // one sentence, or one and a list below it
+	next []string // lines: what to do now
+	err  error    // the cause, if there is one below what was said
+	root bool     // whether root could do it
+}
+
+// usage is a problem that another command line solves.
+func usage(format string, args ...any) *problem {
+	return &problem{code: exitUsage, what: cleanf(format, args...)}
+}
+
+// nothing is a problem because of which nothing could be done.
+func nothing(format string, args ...any) *problem {
+	return &problem{code: exitNothing, what: cleanf(format, args...)}
+}
+
+// failed is a problem with a part of the work.
+func failed(format string, args ...any) *problem {
+	return &problem{code: exitFailed, what: cleanf(format, args...)}
+}
+
+// then adds a line that says what to do.
+func (p *problem) then(format string, args ...any) *problem {
+	p.next = append(p.next, cleanf(format, args...))
+	return p
+}
+
+// asRoot says that root could do it.
+func (p *problem) asRoot() *problem {
+	p.root = true
+	return p
+}
+
+// because records the cause.
+func (p *problem) because(err error) *problem {
+	p.err = err
+	return p
+}
+
+func (p *problem) Error() string { return p.what }
+
+func (p *problem) Unwrap() error { return p.err }
+
+// silent is a problem that has been told already: only its code is left.
+func (p *problem) silent() bool { return p.what == "" }
+
+// print tells it; command is the command line that met it.
+func (p *problem) print(w io.Writer, command string) {
+	if p.silent() {
+		return
+	}
+	fmt.Fprintf(w, "clear-authz: %s\n", p.what)
+	if p.root {
+		fmt.Fprintf(w, "  Run it as root: sudo %s\n", command)
+	}
+	for _, line := range p.next {
+		fmt.Fprintf(w, "  %s\n", strings.ReplaceAll(line, "\n", "\n  "))
+	}
+}
+
+// quote writes a command line as one would type it in a shell.
+func quote(args []string) string {
+	quoted := make([]string, len(args))
+	for i, arg := range args {
+		quoted[i] = clean(arg)
+		if arg == "" || strings.ContainsFunc(arg, needsQuotes) {
+			quoted[i] = "'" + strings.ReplaceAll(clean(arg), "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(quoted, " ")
+}
+
+func needsQuotes(r rune) bool {
+	return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_./:=,@%+", r)
+}

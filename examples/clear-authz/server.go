@@ -1,0 +1,140 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// A server is the CA to work on.
+type server struct {
+	host      string // with the port, if it is not the scheme's own
+	directory string // the directory URL; empty if only the host is known
+}
+
+// directories holds the directory URL of public CAs that have one only. It is
+// used for a bare key; an account of Certbot brings its own.
+var directories = map[string]string{
+	"acme-v02.api.letsencrypt.org":         "https://acme-v02.api.letsencrypt.org/directory",
+	"acme-staging-v02.api.letsencrypt.org": "https://acme-staging-v02.api.letsencrypt.org/directory",
+	"acme.zerossl.com":                     "https://acme.zerossl.com/v2/DV90",
+	"dv.acme-v02.api.pki.goog":             "https://dv.acme-v02.api.pki.goog/directory",
+	"dv.acme-v02.test-api.pki.goog":        "https://dv.acme-v02.test-api.pki.goog/directory",
+}
+
+// retired tells which hosts of old logs are gone, and since when.
+var retired = map[string]string{
+	"acme-v01.api.letsencrypt.org":     "June 2021",
+	"acme-staging.api.letsencrypt.org": "June 2021",
+}
+
+// isLetsEncrypt reports whether deactivating has a price there: see the hint.
+func (s server) isLetsEncrypt() bool {
+	return strings.HasSuffix(s.host, ".api.letsencrypt.org")
+}
+
+// parseServer reads --server: a host, a host with a port, or a directory URL.
+func parseServer(named, from string) (server, error) {
+	raw := named
+	if !strings.Contains(raw, "://") {
+		raw = "https://" + raw
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
+		return server{}, usage("%s %s is neither a host nor a directory URL.", from, named).
+			then("For example: --server acme-v02.api.letsencrypt.org")
+	}
+	s := server{host: hostOf(raw)}
+	if strings.Trim(u.Path, "/") != "" || u.Scheme == "http" {
+		s.directory = raw
+	}
+	return s, nil
+}
+
+// chooseServer returns the CA that was named or, if none was, the one in the
+// logs. It never falls back on a CA that nobody mentioned. The zero server means
+// that the logs name none that still exists.
+func chooseServer(o options, urls []string) (server, error) {
+	if o.server != "" {
+		return parseServer(o.server, o.serverFrom)
+	}
+	counts := countHosts(urls)
+	maps.DeleteFunc(counts, func(host string, _ int) bool { return retired[host] != "" })
+	switch len(counts) {
+	case 0:
+		return server{}, nil
+	case 1:
+		for host := range counts {
+			return server{host: host}, nil
+		}
+	}
+	hosts := byCount(counts)
+	return server{}, usage("the logs name %d CAs:\n%s", len(hosts), trusted(list(counts))).
+		then("Choose one at a time: --server %s", hosts[0])
+}
+
+// keep splits the URLs into those of this CA and a count of the others by host.
+func (s server) keep(urls []string, hosts ...string) (kept []string, left map[string]int) {
+	hosts = append(hosts, s.host)
+	left = make(map[string]int)
+	for _, u := range urls {
+		if host := hostOf(u); slices.Contains(hosts, host) {
+			kept = append(kept, u)
+		} else {
+			left[host]++
+		}
+	}
+	return kept, left
+}
+
+func countHosts(urls []string) map[string]int {
+	counts := make(map[string]int)
+	for _, u := range urls {
+		counts[hostOf(u)]++
+	}
+	return counts
+}
+
+// hostOf is the host of a URL, in lower case, with the port unless it is the
+// scheme's own.
+func hostOf(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	host := strings.ToLower(u.Host)
+	switch u.Scheme {
+	case "https":
+		return strings.TrimSuffix(host, ":443")
+	case "http":
+		return strings.TrimSuffix(host, ":80")
+	}
+	return host
+}
+
+// byCount returns the keys, the most frequent first.
+func byCount(counts map[string]int) []string {
+	return slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+	})
+}
+
+// list is one line per key with its count, for a message.
+func list(counts map[string]int) string {
+	var lines []string
+	for _, key := range byCount(counts) {
+		lines = append(lines, cleanf("%6d  %s", counts[key], key))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// plural is "1 file" or "2 files".
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,122 @@
+// Quickstart shows the whole way from a log to a cleared account, on this machine
+// alone and in a few seconds:
+//
+//	go run ./examples/quickstart
+//
+// It starts Pebble, Let's Encrypt's ACME test server, inside the process, and
+// lets a careless client order certificates and give up, so that authorizations
+// stay pending at the CA. What the client leaves on disk has Certbot's layout:
+// a log and an account. Then [clearLeaks] does what a user of the packages does.
+//
+// stage.go sets the stage, certbotlog.go writes the log; they are not needed
+// against a real CA.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"net/http"
+	"os"
+	"os/signal"
+	"text/tabwriter"
+	"time"
+
+	"github.com/acmeauthz/acmeauthz/account"
+	"github.com/acmeauthz/acmeauthz/authz"
+	"github.com/acmeauthz/acmeauthz/logparse"
+)
+
+// clearLeaks is the user's part. With os.DirFS("/etc/letsencrypt"),
+// os.DirFS("/var/log/letsencrypt") and http.DefaultClient, it would clear what
+// Certbot has left pending at Let's Encrypt.
+func clearLeaks(ctx context.Context, config, logs fs.FS, httpClient *http.Client, out io.Writer) error {
+	accounts, err := account.Certbot(config)
+	if err != nil {
+		return err
+	}
+	if len(accounts) == 0 {
+		return errors.New("there is no account")
+	}
+	fmt.Fprintf(out, "The account, as Certbot keeps it:\n  %v\n\n", accounts[0])
+	client := accounts[0].Client()
+	client.HTTPClient = httpClient // trusts Pebble's certificate; the default trusts public CAs
+	manager := &authz.Manager{Client: client}
+	urls := logparse.Files(logs, "letsencrypt.log*")
+
+	fmt.Fprintln(out, "What the log mentions, and what the CA says of it:")
+	if err := list(out, manager.List(ctx, urls)); err != nil {
+		return err
+	}
+	fmt.Fprintln(out, "Deactivating what is pending:")
+	if err := list(out, manager.Deactivate(ctx, urls)); err != nil {
+		return err
+	}
+	fmt.Fprintln(out, "What the CA says now:")
+	return list(out, manager.List(ctx, urls))
+}
+
+// list prints a line for each authorization.
+func list(out io.Writer, results iter.Seq2[authz.Result, error]) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for r, err := range results {
+		if err != nil {
+			return err // the log, the account or the network: nothing more can be done
+		}
+		if r.Err != nil {
+			return r.Err // this authorization only: a patient program would go on
+		}
+		name, status := r.Authorization.Identifier.Value, r.Before
+		if r.Authorization.Wildcard {
+			name = "*." + name
+		}
+		if r.Changed {
+			status += " -> " + r.Authorization.Status
+		}
+		fmt.Fprintf(table, "  %s\t%s\n", name, status)
+	}
+	fmt.Fprintln(table)
+	return table.Flush()
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	err := run(ctx, os.Stdout)
+	cancel()
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "quickstart:", err)
+		os.Exit(1)
+	}
+}
+
+// run sets the stage, and plays.
+func run(ctx context.Context, out io.Writer) error {
+	s, err := setStage(ctx, out)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	return play(ctx, s, out)
+}
+
+// play lets the user act, and asks the CA itself whether it worked.
+func play(ctx context.Context, s *stage, out io.Writer) error {
+	config, logs := os.DirFS(s.configDir), os.DirFS(s.logDir)
+	if err := clearLeaks(ctx, config, logs, s.ca.HTTPClient(), out); err != nil {
+		return err
+	}
+	pending, total, err := s.pending()
+	if err != nil {
+		return err
+	}
+	if pending > 0 || total == 0 {
+		return fmt.Errorf("%d of %d authorizations are still pending in the CA's own database", pending, total)
+	}
+	fmt.Fprintf(out, "Done: of %d authorizations, none is pending in the CA's own database.\n", total)
+	return nil
+}

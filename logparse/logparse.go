@@ -1,0 +1,139 @@
+// Package logparse finds the URLs of ACME authorizations (RFC 8555 §7.1.4) in the logs of ACME clients.
+//
+// For the log of one client, or for standard input, use [URLs]:
+//
+//	for url, err := range logparse.URLs(os.Stdin) {
+//		if err != nil {
+//			return err
+//		}
+//		fmt.Println(url)
+//	}
+//
+// For a directory with rotated and compressed logs use [Files], with os.DirFS("/var/log/letsencrypt") and
+// "letsencrypt.log*". Both yield each URL once. To see every mention of an authorization, with its place, or to scan
+// without allocating memory, use a [Scanner].
+//
+// # What is found
+//
+// A log is text of any kind, with lines of any length; nothing is assumed about its client. Found are
+//
+//   - URLs with the path of an authorization at Boulder (Let's Encrypt: ACME v1, "authz-v3", account and number), Pebble,
+//     step-ca, Caddy, Vault, OpenBao, Google, ZeroSSL, Sectigo, EJBCA (SSL.com), Dogtag, acme2certifier;
+//   - URLs of challenges at Boulder, step-ca, Caddy, Vault and OpenBao: they contain what identifies their authorization,
+//     and are reported as its URL;
+//   - paths of both kinds in request lines of urllib3 (https://ca.example:443 "POST /acme/authz/1/2 HTTP/1.1");
+//   - every URL in the "authorizations" array of an order (RFC 8555 §7.1.3), whatever its path.
+//
+// JSON, and literals of Python and other languages, may be quoted in one another: escaped slashes ("https:\/\/",
+// "\u002f") are understood at any depth, as are URLs that are percent-encoded as a whole ("https%3A%2F%2F"). In a URL that
+// is not, escapes of unreserved characters are resolved (RFC 3986 §6.2.2.2) and "%2F" is no slash.
+//
+// # What is not
+//
+// Precision comes first: somebody will send requests to what is found. Orders, accounts, certificates, newAuthz and the
+// like have other paths; links to documentation and source code have no identifier where one belongs. Outside of an array
+// the identifier must be a number, in Boulder's paths, or look random. A URL that may have lost its end (the log was cut in
+// the middle of a number, inside of quotes) is left out; match.go lists the cases. URLs over 2048 bytes, with a user name
+// or with a host that is no ASCII name or IP address are passed over.
+//
+// Logs are untrusted input, and so is every URL that is found in one: anybody who gets text into a log can name a host.
+package logparse
+
+import (
+	"fmt"
+	"hash/maphash"
+	"io"
+	"iter"
+)
+
+// A ReadError says where reading a log failed: the file system's error, or that compressed data is damaged or cut off. It
+// ends the sequences of [URLs] and [Files].
+type ReadError struct {
+	// Name is the file's name as [Files] found it, or the pattern that matches none. It is empty for [URLs].
+	Name string
+
+	// Offset is the number of bytes that were read before, after decompression.
+	Offset int64
+
+	// Err is what happened: [io.ErrUnexpectedEOF] for compressed data that is cut off, [fs.ErrNotExist] for a pattern
+	// without a file.
+	Err error
+}
+
+// Error returns a sentence with the name, the offset and the error.
+func (e *ReadError) Error() string {
+	switch {
+	case e.Name == "":
+		return fmt.Sprintf("reading the log at byte %d: %v", e.Offset, e.Err)
+	case e.Offset == 0:
+		return fmt.Sprintf("reading %s: %v", e.Name, e.Err)
+	}
+	return fmt.Sprintf("reading %s at byte %d: %v", e.Name, e.Offset, e.Err)
+}
+
+// Unwrap returns Err.
+func (e *ReadError) Unwrap() error { return e.Err }
+
+// URLs yields the URL of each authorization that the log r mentions, once, in order of first appearance. The package
+// comment says what is found.
+//
+// A URL is in canonical form: not escaped, the scheme and the host in lower case, and no port if it is the scheme's
+// default. It is an http or https URL of at most 2048 bytes with a host, without user, query (but for those that an order
+// lists) and fragment. It comes as soon as the bytes after it were read, so r may be a pipe that stays open.
+//
+// r may be plain, gzip or zstd: its first bytes tell, not a name. Where plain text or gzip data ends, gzip or plain text
+// may follow, as in the output of "cat letsencrypt.log*".
+//
+// A *[ReadError] is the last pair if reading fails; the URLs before that have been yielded by then. URLs does not close r.
+// The sequence reads r, so it can be ranged over once. Memory does not depend on the size of the log, but each distinct URL
+// costs about 40 bytes.
+func URLs(r io.Reader) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		new(reporter).read("", r, yield)
+	}
+}
+
+// A reporter yields the URLs of one or more logs, each once.
+type reporter struct {
+	scanner Scanner
+	seen    seen
+}
+
+// read yields what is new in r. It reports whether the sequence may go on: yield did not return false and no error was
+// yielded.
+func (p *reporter) read(name string, r io.Reader, yield func(string, error) bool) bool {
+	plain := newDecompressor(r)
+	defer plain.Close()
+	p.scanner.Reset(plain)
+	for p.scanner.Scan() {
+		if url := p.scanner.Match().URL; p.seen.add(url) && !yield(string(url), nil) {
+			return false
+		}
+	}
+	if err := p.scanner.Err(); err != nil {
+		yield("", &ReadError{Name: name, Offset: plain.offset, Err: err})
+		return false
+	}
+	return true
+}
+
+// A seen is a set of URLs, kept as keyed 128-bit hashes: with a billion URLs the odds that two are taken for one are about
+// 1 in 10^21, and nobody who writes into a log can choose two that are.
+type seen struct {
+	seeds [2]maphash.Seed
+	set   map[[2]uint64]struct{}
+}
+
+// add reports whether url was not in the set, where it is afterwards.
+func (s *seen) add(url []byte) bool {
+	if s.set == nil {
+		s.seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
+		s.set = make(map[[2]uint64]struct{})
+	}
+	key := [2]uint64{maphash.Bytes(s.seeds[0], url), maphash.Bytes(s.seeds[1], url)}
+	if _, ok := s.set[key]; ok {
+		return false
+	}
+	s.set[key] = struct{}{}
+	return true
+}
