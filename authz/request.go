@@ -58,8 +58,8 @@ const (
 	// Let's Encrypt answers 503 above 20 new nonces per second and address
 	// with a burst of 10. Two Managers side by side are over it; the Retry-After
 	// then slows both.
-	nonceRate     = 18
-	nonceBurst    = 8
+	nonceRate     = 19
+	nonceBurst    = 9
 	maxNonceFetch = 8                // at once
 	maxNonceAge   = 60 * time.Second // OpenBao forgets them after 90
 )
