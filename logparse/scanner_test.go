@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
+	neturl "net/url"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -178,16 +178,16 @@ func (r repeating) Read(b []byte) (n int, err error) {
 
 // TestScannerLongTokens has what looks like the longest URLs, and is longer than them.
 func TestScannerLongTokens(t *testing.T) {
-	url := func(n int) string {
+	long := func(n int) string {
 		const start, end = "https://ca.example/", "/acme/authz/1/2"
 		return start + strings.Repeat("a", n-len(start)-len(end)) + end
 	}
 	got, err := collect(URLs(strings.NewReader(strings.Join([]string{
-		url(maxURL), url(maxURL + 1), url(maxRaw + 100), url(1 << 20), "https://ca.example/acme/authz/1/3",
+		long(maxURL), long(maxURL + 1), long(maxRaw + 100), long(1 << 20), "https://ca.example/acme/authz/1/3",
 		"https://ca.example/acme/authz/1/" + strings.Repeat("4", 1<<20), strings.Repeat(`\`, 1<<20) + "https://ca.example/acme/authz/1/5\n",
 	}, " "))))
 	require.NoError(t, err)
-	require.Equal(t, []string{url(maxURL), "https://ca.example/acme/authz/1/3", "https://ca.example/acme/authz/1/5"}, got)
+	require.Equal(t, []string{long(maxURL), "https://ca.example/acme/authz/1/3", "https://ca.example/acme/authz/1/5"}, got)
 }
 
 // TestScannerAllocs scans a log and all the texts, but for those with IPv6 addresses.
@@ -245,6 +245,8 @@ func FuzzURLs(f *testing.F) {
 	for _, text := range notFoundTests {
 		f.Add([]byte(text), uint16(1))
 	}
+	f.Add([]byte("https://ca.example/acme/authz/1/2\n"+gzipped(f, "https://ca.example/acme/authz/1/3\n")), uint16(5))
+	f.Add([]byte(zstded(f, "https://ca.example/acme/authz/1/3\n")), uint16(5))
 	f.Fuzz(func(t *testing.T, text []byte, size uint16) {
 		var s Scanner
 		want, err := scan(&s, bytes.NewReader(text))
@@ -255,6 +257,7 @@ func FuzzURLs(f *testing.F) {
 		got, err = scan(&s, iotest.OneByteReader(bytes.NewReader(text)))
 		require.NoError(t, err)
 		require.Equal(t, want, got)
+		checkURLs(t, text, int(size)%300+1)
 		last := int64(-1)
 		for _, m := range want {
 			checkURL(t, m.url)
@@ -263,6 +266,15 @@ func FuzzURLs(f *testing.F) {
 			last = m.offset
 		}
 	})
+}
+
+// checkURLs checks that URLs finds the same, and ends in the same way, whether text comes whole or in pieces.
+func checkURLs(t *testing.T, text []byte, size int) {
+	t.Helper()
+	want, wantErr := collect(URLs(bytes.NewReader(text)))
+	got, err := collect(URLs(&pieces{text, size}))
+	require.Equal(t, want, got)
+	require.Equal(t, wantErr, err)
 }
 
 // pieces reads b in pieces of n bytes.
@@ -284,7 +296,7 @@ func (p *pieces) Read(b []byte) (int, error) {
 func checkURL(t *testing.T, s string) {
 	t.Helper()
 	require.LessOrEqual(t, len(s), maxURL)
-	u, err := url.Parse(s)
+	u, err := neturl.Parse(s)
 	require.NoError(t, err)
 	require.Contains(t, []string{"http", "https"}, u.Scheme)
 	require.NotEmpty(t, u.Hostname())
