@@ -26,7 +26,7 @@ type certbotLog struct {
 	buf      []byte
 }
 
-const maxRepeats = 1000
+const maxRepeats = 2500
 
 var numberInURL = regexp.MustCompile(`/(?:authz|chall)/\d+/(\d+)`)
 
@@ -68,7 +68,7 @@ func (l *certbotLog) renumber() {
 	l.repeats = (l.repeats + 1) % maxRepeats
 	for _, n := range l.numbers {
 		copy(l.buf[n[0]:n[1]], l.recorded[n[0]:n[1]])
-		copy(l.buf[n[0]:n[1]], fmt.Sprintf("%03d", l.repeats))
+		copy(l.buf[n[0]:n[1]], fmt.Sprintf("%04d", l.repeats))
 	}
 }
 

@@ -29,8 +29,8 @@ var (
 // the newest, so that the URLs come in the order of time: x.log-20261101.gz, x.log-20261108, x.log.2.gz, x.log.1, x.log.
 //
 // A *[ReadError] with the name of the file is the last pair if a file cannot be opened or read. If a pattern is malformed
-// ([path.ErrBadPattern], [fs.ErrInvalid]) or there is no file for it ([fs.ErrNotExist]), it is the only pair, with the pattern as its name.
-// Without patterns the sequence is empty. Files are opened one at a time, when ranging reaches them, and closed before the
+// ([path.ErrBadPattern], [fs.ErrInvalid]) or there is no file for it ([fs.ErrNotExist]), the error is the only pair, with
+// the pattern as its name. Without patterns the sequence is empty. Files are opened one at a time, when ranging reaches them, and closed before the
 // next one is opened and when ranging ends. The sequence can be ranged over again.
 func Files(fsys fs.FS, patterns ...string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
