@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"regexp"
+	"runtime"
 	"testing"
 )
 
@@ -118,6 +119,25 @@ func linesAndRegexp(r io.Reader) (urls []string) {
 			return urls
 		}
 	}
+}
+
+// BenchmarkDistinct reports what remembering a URL costs.
+func BenchmarkDistinct(b *testing.B) {
+	const n = 100_000
+	for b.Loop() {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		var s seen
+		for i := range n {
+			s.add(fmt.Appendf(nil, "https://ca.example/acme/authz/1/%d", i))
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/n, "B/URL")
+		runtime.KeepAlive(&s)
+	}
+	b.ReportMetric(0, "ns/op")
 }
 
 // BenchmarkScannerOn shows what a log is made of that costs the Scanner time.

@@ -40,6 +40,7 @@
 package logparse
 
 import (
+	"bytes"
 	"fmt"
 	"hash/maphash"
 	"io"
@@ -122,10 +123,15 @@ func (p *reporter) read(name string, r io.Reader, yield func(string, error) bool
 type seen struct {
 	seeds [2]maphash.Seed
 	set   map[[2]uint64]struct{}
+	last  []byte // the URL that add was given last: clients name an authorization several times in a row
 }
 
 // add reports whether url was not in the set, where it is afterwards.
 func (s *seen) add(url []byte) bool {
+	if bytes.Equal(url, s.last) {
+		return false
+	}
+	s.last = append(s.last[:0], url...)
 	if s.set == nil {
 		s.seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 		s.set = make(map[[2]uint64]struct{})
