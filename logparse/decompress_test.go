@@ -1,6 +1,7 @@
 package logparse
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -68,12 +69,16 @@ func TestDecompressor(t *testing.T) {
 	}
 }
 
-// TestDecompressorManyParts gives back a lot of what was read, again and again.
+// TestDecompressorManyParts gives back a lot of what was read, again and again, in reads as large as a Scanner's.
 func TestDecompressorManyParts(t *testing.T) {
-	part := "x\n" + gzipped(t, "y\n")
-	got, err := io.ReadAll(newDecompressor(strings.NewReader(strings.Repeat(part, 20_000))))
-	require.NoError(t, err)
-	require.Equal(t, strings.Repeat("x\ny\n", 20_000), string(got))
+	for _, size := range []int{2, 1000, 70_000} {
+		plain := strings.Repeat("x", size-1) + "\n"
+		n := 1_400_000/size + 1
+		d := newDecompressor(strings.NewReader(strings.Repeat(plain+gzipped(t, "y\n"), min(n, 20_000))))
+		got, err := io.ReadAll(bufio.NewReaderSize(d, bufferSize))
+		require.NoError(t, err)
+		require.True(t, strings.Repeat(plain+"y\n", min(n, 20_000)) == string(got), size)
+	}
 }
 
 // TestURLsDamaged reads compressed logs that are cut off or damaged: what comes before is found.

@@ -168,6 +168,9 @@ func TestFilesClose(t *testing.T) {
 	}
 	require.Equal(t, 0, w.open)
 	require.Equal(t, 3, w.opened)
+	_, err := collect(Files(w, "a*", "a.log", "[ab].log"))
+	require.NoError(t, err)
+	require.Equal(t, 5, w.opened, "each file once")
 }
 
 // TestFilesOS reads a directory of the operating system with links and a file that may not be read.

@@ -167,7 +167,8 @@ var notFoundTests = []string{
 	"https://ca.example/acme/authz/{id}", "https://ca.example/acme/authz/<acct>/<id>", "https://ca.example/acme/authz/ACCOUNT/ID",
 	"https://ca.example/acme/challenge/" + uuid, "https://ca.example/acme/challenge/" + id43 + "/http-01",
 	"https://ca.example/acme%2Fauthz%2F1%2F2", "https://ca.example%2Facme%2Fauthz%2F1%2F2", "https://ca.example/acme/authz/1%2F2",
-	"https://ca.example/acme/Authz/1/2", "https://ca.example/acme/AUTHZ/1/2",
+	"https://ca.example%2Fx/acme/authz/1/2",
+	"https://ca.example/acme/challenge/" + hex[:36] + "/http-01", "https://ca.example/acme/Authz/1/2", "https://ca.example/acme/AUTHZ/1/2",
 
 	// Documentation, source code, other software.
 	"https://letsencrypt.org/docs/authz", "https://letsencrypt.org/docs/authz-reuse/", "https://letsencrypt.org/docs/authz/#deactivate",

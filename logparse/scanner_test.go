@@ -75,6 +75,13 @@ func TestScannerReset(t *testing.T) {
 	got, err := scan(s, strings.NewReader(`"https://ca.example/a/3" https://ca.example/acme/authz/1/2 `))
 	require.NoError(t, err)
 	require.Equal(t, []mention{{"https://ca.example/acme/authz/1/2", 25}}, got)
+
+	// What was before does not make an identifier look cut off either.
+	_, err = scan(s, strings.NewReader("https://ca.example/acme/authz/1/23 "))
+	require.NoError(t, err)
+	got, err = scan(s, strings.NewReader("https://ca.example/acme/authz/1/2"))
+	require.NoError(t, err)
+	require.Equal(t, []mention{{"https://ca.example/acme/authz/1/2", 0}}, got)
 }
 
 func TestScannerErr(t *testing.T) {
@@ -174,7 +181,7 @@ func (r repeating) Read(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// TestScannerLongTokens has what looks like the longest URLs, and is longer than them.
+// TestScannerLongTokens has the longest URLs, and what is longer, as it is written or as it would be.
 func TestScannerLongTokens(t *testing.T) {
 	long := func(n int) string {
 		const start, end = "https://ca.example/", "/acme/authz/1/2"
@@ -182,6 +189,7 @@ func TestScannerLongTokens(t *testing.T) {
 	}
 	got, err := collect(URLs(strings.NewReader(strings.Join([]string{
 		long(maxURL), long(maxURL + 1), long(maxRaw + 100), long(1 << 20), "https://ca.example/acme/authz/1/3",
+		"https://ca.example/acme/chall/1/6/" + strings.Repeat("%41", maxRaw/3),
 		"https://ca.example/acme/authz/1/" + strings.Repeat("4", 1<<20), strings.Repeat(`\`, 1<<20) + "https://ca.example/acme/authz/1/5\n",
 	}, " "))))
 	require.NoError(t, err)
