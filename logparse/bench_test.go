@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"regexp"
+	"runtime"
 	"testing"
 )
 
@@ -26,7 +27,7 @@ type certbotLog struct {
 	buf      []byte
 }
 
-const maxRepeats = 1000
+const maxRepeats = 2500
 
 var numberInURL = regexp.MustCompile(`/(?:authz|chall)/\d+/(\d+)`)
 
@@ -68,7 +69,7 @@ func (l *certbotLog) renumber() {
 	l.repeats = (l.repeats + 1) % maxRepeats
 	for _, n := range l.numbers {
 		copy(l.buf[n[0]:n[1]], l.recorded[n[0]:n[1]])
-		copy(l.buf[n[0]:n[1]], fmt.Sprintf("%03d", l.repeats))
+		copy(l.buf[n[0]:n[1]], fmt.Sprintf("%04d", l.repeats))
 	}
 }
 
@@ -118,6 +119,25 @@ func linesAndRegexp(r io.Reader) (urls []string) {
 			return urls
 		}
 	}
+}
+
+// BenchmarkDistinct reports what remembering a URL costs.
+func BenchmarkDistinct(b *testing.B) {
+	const n = 100_000
+	for b.Loop() {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		var s seen
+		for i := range n {
+			s.add(fmt.Appendf(nil, "https://ca.example/acme/authz/1/%d", i))
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/n, "B/URL")
+		runtime.KeepAlive(&s)
+	}
+	b.ReportMetric(0, "ns/op")
 }
 
 // BenchmarkScannerOn shows what a log is made of that costs the Scanner time.

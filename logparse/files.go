@@ -3,6 +3,7 @@ package logparse
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io/fs"
 	"iter"
 	"path"
@@ -11,13 +12,10 @@ import (
 	"strings"
 )
 
-// errNoFile is the end of the chain for a pattern that names nothing.
-var errNoFile = &noFileError{}
-
-type noFileError struct{}
-
-func (*noFileError) Error() string { return "no file has this name or matches this pattern" }
-func (*noFileError) Unwrap() error { return fs.ErrNotExist }
+var (
+	errNoMatch = fmt.Errorf("no file matches: %w", fs.ErrNotExist)
+	errInvalid = fmt.Errorf("%w: names are relative, with slashes and without \"..\"", fs.ErrInvalid)
+)
 
 // Files yields the URL of each authorization that the logs in fsys mention, as [URLs] does for one: each URL once,
 // whichever and how many files have it.
@@ -31,8 +29,8 @@ func (*noFileError) Unwrap() error { return fs.ErrNotExist }
 // the newest, so that the URLs come in the order of time: x.log-20261101.gz, x.log-20261108, x.log.2.gz, x.log.1, x.log.
 //
 // A *[ReadError] with the name of the file is the last pair if a file cannot be opened or read. If a pattern is malformed
-// ([path.ErrBadPattern]) or there is no file for it ([fs.ErrNotExist]), it is the only pair, with the pattern as its name.
-// Without patterns the sequence is empty. Files are opened one at a time, when ranging reaches them, and closed before the
+// ([path.ErrBadPattern], [fs.ErrInvalid]) or there is no file for it ([fs.ErrNotExist]), the error is the only pair, with
+// the pattern as its name. Without patterns the sequence is empty. Files are opened one at a time, when ranging reaches them, and closed before the
 // next one is opened and when ranging ends. The sequence can be ranged over again.
 func Files(fsys fs.FS, patterns ...string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
@@ -77,7 +75,7 @@ func match(fsys fs.FS, patterns []string) ([]string, error) {
 	for _, pattern := range patterns {
 		found, err := matchOne(fsys, pattern)
 		if err == nil && len(found) == 0 {
-			err = errNoFile
+			err = errNoMatch
 		}
 		if err != nil {
 			return nil, &ReadError{Name: pattern, Err: reason(err)}
@@ -100,7 +98,10 @@ func matchOne(fsys fs.FS, pattern string) ([]string, error) {
 		return nil, err
 	}
 	if len(matches) == 0 {
-		matches = []string{pattern} // a name with a bracket in it, or an error that says more
+		if !fs.ValidPath(pattern) {
+			return nil, errInvalid
+		}
+		matches = []string{pattern} // a name with a bracket in it
 	}
 	var names []string
 	for _, name := range matches {

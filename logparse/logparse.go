@@ -32,14 +32,19 @@
 //
 // Precision comes first: somebody will send requests to what is found. Orders, accounts, certificates, newAuthz and the
 // like have other paths; links to documentation and source code have no identifier where one belongs. Outside of an array
-// the identifier must be a number, in Boulder's paths, or look random. A URL that may have lost its end (the log was cut in
-// the middle of a number, inside of quotes) is left out; match.go lists the cases. URLs over 2048 bytes, with a user name
-// or with a host that is no ASCII name or IP address are passed over.
+// the identifier must be a number, in Boulder's paths, or look random. URLs over 2048 bytes, with a user name or with a
+// host that is no ASCII name or IP address are passed over.
+//
+// Half a number is another number, and logs are cut: by a crash, by a limit on lines. A URL that ends with a number, or
+// with an identifier whose length says nothing, is left out if the quote or bracket that it opens with is not closed on
+// its line, if dots follow it, or if the input fails, or stops short of the digits that the number before it had,
+// directly after it. Clients that do not quote can still log a number that was cut at the end of a line; nothing tells.
 //
 // Logs are untrusted input, and so is every URL that is found in one: anybody who gets text into a log can name a host.
 package logparse
 
 import (
+	"bytes"
 	"fmt"
 	"hash/maphash"
 	"io"
@@ -122,10 +127,15 @@ func (p *reporter) read(name string, r io.Reader, yield func(string, error) bool
 type seen struct {
 	seeds [2]maphash.Seed
 	set   map[[2]uint64]struct{}
+	last  []byte // the URL that add was given last: clients name an authorization several times in a row
 }
 
 // add reports whether url was not in the set, where it is afterwards.
 func (s *seen) add(url []byte) bool {
+	if bytes.Equal(url, s.last) {
+		return false
+	}
+	s.last = append(s.last[:0], url...)
 	if s.set == nil {
 		s.seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 		s.set = make(map[[2]uint64]struct{})

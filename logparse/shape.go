@@ -60,21 +60,20 @@ func isAuthorization(b []byte) bool {
 
 // authorizationShape is the shape of a path in which only the identifier follows the word.
 func authorizationShape(p segments) shape {
-	id, word, parent := p[0], string(p[1]), string(p[2])
-	switch {
-	case word == "authz-v3":
-		if parent == "acme" && isNumber(id) {
-			return open
-		}
+	id := p[0]
+	acme := string(p[2]) == "acme"        // /acme/authz/<id>
+	provisioner := string(p[3]) == "acme" // /acme/<p>/authz/<id>
+	switch word := p[1]; {
+	case string(word) == "authz-v3" && acme && isNumber(id):
+		return open
+	case string(word) == "authz-v3",
+		string(word) == "authorization" && !acme,
+		!isRandom(id, acme || provisioner):
 		return noShape
-	case word == "authorization" && parent != "acme":
-		return noShape
-	case !isRandom(id, parent == "acme" || string(p[3]) == "acme"):
-		return noShape
-	case word == "authZ" && len(id) == 43,
-		word == "authz" && parent == "acme" && len(id) == 43,
-		word == "authz" && string(p[3]) == "acme" && len(id) == 32,
-		word == "authorization" && isUUID(id):
+	case string(word) == "authZ" && len(id) == 43,
+		string(word) == "authz" && acme && len(id) == 43,
+		string(word) == "authz" && provisioner && len(id) == 32,
+		string(word) == "authorization" && isUUID(id):
 		return whole
 	}
 	return open
@@ -83,23 +82,19 @@ func authorizationShape(p segments) shape {
 // challengeShape replaces the URL of a challenge by that of its authorization, whose identifier is complete because a
 // slash follows it.
 func (m *matcher) challengeShape(p segments) shape {
-	id, parent := p[1], string(p[3])
-	switch string(p[2]) {
-	case "chall-v3":
-		if parent == "acme" && isNumber(id) {
-			return m.replace(p, 1, "authz-v3")
-		}
-	case "challenge":
-		switch {
-		case parent == "acme" && isUUID(id):
-			return m.replace(p, 1, "authorization")
-		case parent == "acme" && len(id) == 43 && isRandom(id, true) && (len(p[0]) == 0 || isNumber(p[0])),
-			string(p[4]) == "acme" && len(id) == 32 && isRandom(id, true):
-			return m.replace(p, 1, "authz")
-		}
-	}
-	if parent == "chall" && string(p[4]) == "acme" && isNumber(p[2]) && isNumber(id) {
+	id, acme := p[1], string(p[3]) == "acme"
+	switch {
+	case string(p[3]) == "chall" && string(p[4]) == "acme" && isNumber(p[2]) && isNumber(id):
 		return m.replace(p, 2, "authz")
+	case string(p[2]) == "chall-v3" && acme && isNumber(id):
+		return m.replace(p, 1, "authz-v3")
+	case string(p[2]) != "challenge":
+		return noShape
+	case acme && isUUID(id):
+		return m.replace(p, 1, "authorization")
+	case acme && len(id) == 43 && isRandom(id, true) && (len(p[0]) == 0 || isNumber(p[0])),
+		string(p[4]) == "acme" && len(id) == 32 && isRandom(id, true):
+		return m.replace(p, 1, "authz")
 	}
 	return noShape
 }

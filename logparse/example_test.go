@@ -1,0 +1,63 @@
+package logparse_test
+
+import (
+	"fmt"
+	"log"
+	"os"
+	"strings"
+
+	"github.com/acmeauthz/acmeauthz/logparse"
+)
+
+func ExampleURLs() {
+	const text = `Sending POST request to https://acme-v02.api.letsencrypt.org/acme/authz/2756587904/624828527796:
+urllib3.connectionpool:https://acme-v02.api.letsencrypt.org:443 "POST /acme/authz/2756587904/624828527796 HTTP/1.1" 200 825
+  "finalize": "https://acme-v02.api.letsencrypt.org/acme/finalize/2756587904/449418779304",
+  "url": "https://acme-v02.api.letsencrypt.org/acme/chall/2756587904/624828527811/b_Vs1A",
+{\"authorizations\":[\"https:\/\/ca.example\/any\/thing?id=7\"]}
+`
+	for url, err := range logparse.URLs(strings.NewReader(text)) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(url)
+	}
+	// Output:
+	// https://acme-v02.api.letsencrypt.org/acme/authz/2756587904/624828527796
+	// https://acme-v02.api.letsencrypt.org/acme/authz/2756587904/624828527811
+	// https://ca.example/any/thing?id=7
+}
+
+func ExampleFiles() {
+	logs := os.DirFS("testdata/certbot/rotated-by-logrotate/logs/letsencrypt")
+	for url, err := range logparse.Files(logs, "letsencrypt.log*") {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(url)
+	}
+	// Output:
+	// https://acme-v02.api.letsencrypt.org/acme/authz/2601524293/637926335615
+	// https://acme-v02.api.letsencrypt.org/acme/authz/2601524293/637926335663
+	// https://acme-v02.api.letsencrypt.org/acme/authz/2601524293/637926335648
+	// https://acme-v02.api.letsencrypt.org/acme/authz/2601524293/637926335698
+	// https://acme-v02.api.letsencrypt.org/acme/authz/2601524293/637926335696
+	// https://acme-v02.api.letsencrypt.org/acme/authz/2601524293/637926335716
+	// https://acme-v02.api.letsencrypt.org/acme/authz/2601524293/637926335751
+	// https://acme-v02.api.letsencrypt.org/acme/authz/2601524293/637926335784
+}
+
+func ExampleScanner() {
+	const text = "authz https://ca.example/acme/authz/1/2\nchallenge https://ca.example/acme/chall/1/2/b_Vs1A\n"
+	s := logparse.NewScanner(strings.NewReader(text))
+	for s.Scan() {
+		m := s.Match()
+		fmt.Printf("%s at byte %d\n", m.URL, m.Offset)
+	}
+	if err := s.Err(); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// https://ca.example/acme/authz/1/2 at byte 6
+	// https://ca.example/acme/authz/1/2 at byte 50
+}
