@@ -11,11 +11,11 @@ import (
 	"github.com/acmeauthz/acmeauthz/internal/fakeca"
 )
 
-// BenchmarkDeactivate clears 10,000 pending authorizations over HTTP/1.1 on
+// BenchmarkDeactivate clears 20,000 pending authorizations over HTTP/1.1 on
 // loopback, under Let's Encrypt's limit on new nonces. The ideal rate with a
 // latency is workers / (2 requests * latency).
 func BenchmarkDeactivate(b *testing.B) {
-	const n = 10_000
+	const n = 20_000
 	for _, latency := range []time.Duration{0, 50 * time.Millisecond} {
 		b.Run(fmt.Sprintf("latency=%v/workers=64", latency), func(b *testing.B) {
 			ca := fakeca.New(fakeca.Config{Latency: latency, NonceLimit: 20, NonceBurst: 10, SkipSignature: true, NoLog: true})
