@@ -63,6 +63,7 @@ type Manager struct {
 	// Client names the account and the CA. Key is required: RSA, or ECDSA on
 	// P-256, P-384 or P-521. DirectoryURL is required: unlike in acme.Client,
 	// an empty one is an error and never means Let's Encrypt's production CA.
+	// Key signs from several goroutines at once.
 	// KID is the account URL; if it is empty, each range looks it up first
 	// with one more request (RFC 8555 §7.3.1), which never creates an account.
 	//
@@ -71,6 +72,8 @@ type Manager struct {
 	// Transport is nil or an *http.Transport, a copy of that is used that
 	// keeps a connection for each worker. RetryBackoff is called for answers
 	// only, never with a nil response, and cannot make retries endless.
+	//
+	// Protocols registered with its RegisterProtocol are lost in the copy.
 	//
 	// The Manager never changes Client, nor does it use its nonces.
 	Client *acme.Client
@@ -96,7 +99,8 @@ type Manager struct {
 	// authorization has reached a final status or waiting for it has ended.
 	// Its error is the authorization's Result.Err. If chal.Payload is set, it
 	// is sent as the answer in place of the empty JSON object. Solve is called
-	// from several goroutines at once.
+	// from several goroutines at once; it must return when ctx ends, and
+	// cleanup must return soon.
 	//
 	// If it is nil, Validate answers a challenge without provisioning anything,
 	// so that the CA finds it failed and settles the authorization.
@@ -116,7 +120,8 @@ type Manager struct {
 	MaxRetryAfter time.Duration
 
 	// WaitLimit is the longest time that Validate waits for one authorization
-	// to reach a final status after its challenge was answered.
+	// to reach a final status after its challenge was answered, pauses that
+	// the CA asks for included.
 	// If it is zero or less, it is [DefaultWaitLimit].
 	WaitLimit time.Duration
 
@@ -154,25 +159,32 @@ type Result struct {
 	// [ErrForeign], [ErrNotOurs], [ErrGone], [ErrRefused], [ErrIgnored],
 	// [ErrPending], [ErrNoChallenge] or [ErrRateLimited] where one applies,
 	// and an *acme.Error if the CA sent a problem document (RFC 8555 §6.7).
+	// It wraps [ErrNotAuthorization] if something else is at the URL.
 	// If Validate has a Solve, it is an *acme.AuthorizationError for an
 	// authorization that became invalid. It wraps the context's error if the
-	// context ended before the outcome was known.
+	// context ended before the outcome was known; the time-out of a single
+	// request matches context.DeadlineExceeded, too.
 	Err error
 }
 
 // List reads each authorization and changes none (RFC 8555 §7.5).
 //
-// Results come in the order of urls. A non-nil error ends the sequence and is
-// its last pair: the error of urls itself, [ErrAccount] if the CA does not
-// accept the account, the context's, or that of reading the CA's directory. In
-// pairs before it the error is nil, and what is wrong with one authorization
-// is in its Result.
+// Results come in the order of urls, which should name each authorization
+// once. A non-nil error ends the sequence and is its last pair: the error of
+// urls itself, [ErrAccount] if the CA does not accept the account,
+// [ErrUnreachable] if it has gone silent, the context's, or that of reading
+// the CA's directory. In pairs before it the error is nil, and what is wrong
+// with one authorization is in its Result.
 //
-// The sequence urls is ranged over in a goroutine of its own, a little ahead
-// of the results. The loop waits for that on its way out, except when ctx or
-// ErrAccount ended it: then a source that is blocked in a read may outlive the
-// loop until that read returns. The sequence can be ranged over again if urls
-// can.
+// Any URL on the CA's origins is signed for and read; one of a challenge
+// counts as an answer to it on step-ca and Caddy, so urls should come from a
+// source that tells them apart, as package logparse does.
+//
+// The sequence urls is ranged over in a goroutine of its own, up to a thousand
+// URLs ahead of the results. On a break the loop waits for that goroutine: to
+// leave while a source is blocked in a read, cancel ctx. After an error it
+// does not wait, and such a source may outlive the loop until its read
+// returns. The sequence can be ranged over again if urls can.
 func (m *Manager) List(ctx context.Context, urls iter.Seq2[string, error]) iter.Seq2[Result, error] {
 	return m.results(ctx, urls, (*session).list)
 }

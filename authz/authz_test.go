@@ -428,17 +428,139 @@ func TestContextEndsTheSequence(t *testing.T) {
 		}})
 		urls := add(ca, 1000, fakeca.Authorization{})
 		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(time.Hour, cancel)
+		time.AfterFunc(40*time.Second, cancel)
 		started := time.Now()
 		results, err := gather(t, (&authz.Manager{Client: ca.Client(), Parallelism: 8}).Deactivate(ctx, authz.URLs(urls...)))
 		require.ErrorIs(t, err, context.Canceled)
-		require.LessOrEqual(t, time.Since(started), time.Hour)
+		require.Equal(t, 40*time.Second, time.Since(started))
 		for i, r := range results {
 			require.Equal(t, urls[i], r.URL)
 			require.Equal(t, r.Changed, ca.Authorization(r.URL).Status == "deactivated")
 			require.Equal(t, r.Err == nil, r.Changed)
 		}
 		require.Greater(t, len(results), 30)
+	})
+}
+
+// A CA that has gone silent is one error after a minute, not one for each URL;
+// a short silence is waited out.
+func TestErrUnreachable(t *testing.T) {
+	for name, silent := range map[string]*fakeca.Answer{"resets": {Reset: true}, "nothing": {Hang: true}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ca := fakeca.New(fakeca.Config{Latency: time.Second, Intercept: func(r *fakeca.Request) *fakeca.Answer {
+					if r.Number > 100 {
+						return silent
+					}
+					return nil
+				}})
+				urls := add(ca, 10_000, fakeca.Authorization{})
+				started := time.Now()
+				results, err := gather(t, (&authz.Manager{Client: ca.Client(), Parallelism: 8}).Deactivate(t.Context(), authz.URLs(urls...)))
+				require.ErrorIs(t, err, authz.ErrUnreachable)
+				require.Less(t, time.Since(started), 3*time.Minute)
+				require.Less(t, len(results), 1000)
+				for _, r := range results {
+					require.Equal(t, r.Changed, ca.Authorization(r.URL).Status == "deactivated")
+				}
+			})
+		})
+	}
+	t.Run("a restart", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			started := time.Now()
+			ca := fakeca.New(fakeca.Config{Latency: time.Second, Intercept: func(*fakeca.Request) *fakeca.Answer {
+				if down := time.Since(started); down > 20*time.Second && down < 24*time.Second {
+					return &fakeca.Answer{Reset: true}
+				}
+				return nil
+			}})
+			urls := add(ca, 200, fakeca.Authorization{})
+			results, err := gather(t, (&authz.Manager{Client: ca.Client(), Parallelism: 8}).Deactivate(t.Context(), authz.URLs(urls...)))
+			require.NoError(t, err)
+			for _, r := range results {
+				require.True(t, r.Changed, r.Err)
+			}
+		})
+	})
+}
+
+// Deactivating an account looks the same as deactivating an authorization
+// (RFC 8555 §7.3.6), so the account's URL in a log must not get that far.
+func TestTheAccountIsNotDeactivated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca := fakeca.New(fakeca.Config{})
+		client, url := ca.Client(), ca.Add(fakeca.Authorization{})
+		kid := string(client.KID)
+		m := &authz.Manager{Client: client, Select: all}
+		results, err := gather(t, m.Deactivate(t.Context(), authz.URLs(kid, strings.Replace(kid, "https://ca.test", "https://CA.test:443", 1), url)))
+		require.NoError(t, err)
+		require.ErrorIs(t, results[0].Err, authz.ErrNotAuthorization)
+		require.ErrorIs(t, results[1].Err, authz.ErrNotAuthorization)
+		require.True(t, results[2].Changed, "the account is still good")
+		require.Equal(t, 1, ca.Count(fakeca.Deactivate))
+	})
+}
+
+func TestOrdersAndChallengesAreNotAuthorizations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca := fakeca.New(fakeca.Config{})
+		client := ca.Client()
+		order, err := client.AuthorizeOrder(t.Context(), acme.DomainIDs("a.example"))
+		require.NoError(t, err)
+		challenge := ca.Authorization(order.AuthzURLs[0]).Challenges[0].URL
+		results, err := gather(t, (&authz.Manager{Client: client, Select: all}).Deactivate(t.Context(), authz.URLs(order.URI, challenge)))
+		require.NoError(t, err)
+		for _, r := range results {
+			require.ErrorIs(t, r.Err, authz.ErrNotAuthorization, r.URL)
+			require.False(t, r.Changed)
+		}
+		require.Zero(t, ca.Count(fakeca.Deactivate))
+	})
+}
+
+// Boulder answers a foreign kid with 400 malformed, as it does a wrong id.
+func TestKIDOfAnotherCA(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca := fakeca.New(fakeca.Config{})
+		client, url := ca.Client(), ca.Add(fakeca.Authorization{})
+		client.KID = "https://staging.test/acme/acct/1"
+		results, err := gather(t, (&authz.Manager{Client: client}).List(t.Context(), authz.URLs(url)))
+		require.ErrorIs(t, err, authz.ErrAccount)
+		require.Empty(t, results)
+		require.Equal(t, 1, ca.Total(), "only the directory")
+	})
+}
+
+// A valid authorization whose deactivation has no clear outcome is not done.
+func TestDeactivateValidWithoutAClearAnswer(t *testing.T) {
+	for name, answer := range map[string]*fakeca.Answer{"204": {Status: 204}, "500": {Status: 500}, "reset": {Reset: true}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ca := fakeca.New(fakeca.Config{Intercept: first(always, fakeca.Deactivate, answer)})
+				r := one(t, (&authz.Manager{Client: ca.Client(), Select: all}).Deactivate(t.Context(), authz.URLs(ca.Add(fakeca.Authorization{Status: "valid"}))))
+				require.Error(t, r.Err)
+				require.False(t, r.Changed)
+				require.Equal(t, 3, ca.Count(fakeca.Deactivate))
+			})
+		})
+	}
+	t.Run("became valid meanwhile", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var ca *fakeca.CA
+			ca = fakeca.New(fakeca.Config{Intercept: func(r *fakeca.Request) *fakeca.Answer {
+				if r.Kind != fakeca.Deactivate {
+					return nil
+				}
+				ca.SetStatus(r.URL, "valid")
+				return &fakeca.Answer{Reset: true}
+			}})
+			r := one(t, (&authz.Manager{Client: ca.Client()}).Deactivate(t.Context(), authz.URLs(ca.Add(fakeca.Authorization{}))))
+			require.NoError(t, r.Err)
+			require.False(t, r.Changed)
+			require.Equal(t, "valid", r.Authorization.Status)
+			require.Equal(t, 1, ca.Count(fakeca.Deactivate), "never a valid one by accident")
+		})
 	})
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 
 	"golang.org/x/crypto/acme"
 )
@@ -31,11 +30,11 @@ func (s *session) deactivate(ctx context.Context, url string) Result {
 		case refused(err):
 			s.explainRefusal(ctx, &r, err)
 			return r
-		case err != nil && (ctx.Err() != nil || errors.Is(err, ErrRateLimited)):
+		case err != nil && !open(ctx, err):
 			r.Err = err
 			return r
 		}
-		if s.resolve(ctx, &r, try, err); r.Err != nil || final(r.Authorization.Status) {
+		if s.resolve(ctx, &r, try, err); r.Err != nil || r.Authorization.Status != r.Before {
 			return r
 		}
 		if try == maxDeactivations {
@@ -52,6 +51,13 @@ func deactivatable(status string) bool {
 	return !final(status) || status == acme.StatusValid
 }
 
+// open reports whether err leaves it open what became of a request: there was
+// no answer, or one that the CA was not able to do it.
+func open(ctx context.Context, err error) bool {
+	code := statusCode(err)
+	return ctx.Err() == nil && (code == 0 || code >= 500) && !errors.Is(err, ErrRateLimited)
+}
+
 // settled takes the outcome from a 2xx answer. There is none in an answer
 // without an authorization, a 202 or 204 for instance.
 func (s *session) settled(r *Result, rep *reply) bool {
@@ -61,8 +67,8 @@ func (s *session) settled(r *Result, rep *reply) bool {
 	}
 	r.Authorization = a
 	r.Changed = a.Status == acme.StatusDeactivated
-	if a.Status == r.Before {
-		r.Err = fmt.Errorf("%w: status is still %q", ErrIgnored, a.Status)
+	if a.Status == r.Before || !final(a.Status) {
+		r.Err = fmt.Errorf("%w: status is %q", ErrIgnored, a.Status)
 	}
 	return true
 }
@@ -72,12 +78,14 @@ func (s *session) settled(r *Result, rep *reply) bool {
 // 400. Reading it again shows whether it is still there; once is enough to
 // know the server.
 func (s *session) explainRefusal(ctx context.Context, r *Result, err error) {
-	known := s.refuses.Load() && statusCode(err) == http.StatusBadRequest
+	known := s.refuses.Load() && malformed(err)
 	if !known && s.reread(ctx, r) != nil {
 		return
 	}
 	if r.Authorization.Status == r.Before {
-		s.refuses.Store(true)
+		if malformed(err) {
+			s.refuses.Store(true)
+		}
 		r.Err = fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 }

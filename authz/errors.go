@@ -29,6 +29,10 @@ var (
 	// anything was cleared.
 	ErrGone = errors.New("authz: authorization is unknown or expired")
 
+	// ErrNotAuthorization means that there is something else at the URL: the
+	// account, an order, a challenge, a page.
+	ErrNotAuthorization = errors.New("authz: not an authorization")
+
 	// ErrRefused means that the CA answered a deactivation with an error and
 	// the authorization is still what it was. step-ca and Caddy do so always.
 	ErrRefused = errors.New("authz: CA refuses to deactivate authorizations")
@@ -55,6 +59,10 @@ var (
 // key does not fit the account URL, the account does not exist there, or it
 // was deactivated. No URL can fare better. It wraps the CA's *acme.Error.
 var ErrAccount = errors.New("authz: CA does not accept the account")
+
+// ErrUnreachable ends a sequence: the CA has answered nothing for a minute,
+// and ten requests or more. It wraps the last request's error.
+var ErrUnreachable = errors.New("authz: CA does not answer")
 
 // A RateLimitError is the answer of a CA that wants fewer requests: HTTP
 // status 429, or 503 with a Retry-After. It matches [ErrRateLimited].
@@ -131,8 +139,21 @@ func statusCode(err error) int {
 // refused reports whether err is a CA's definite no: it understood the
 // request and will not do it.
 func refused(err error) bool {
-	code := statusCode(err)
-	return code >= 300 && code < 500 && code != http.StatusTooManyRequests || code == http.StatusNotImplemented
+	if isProblem(err, "badNonce") || isProblem(err, "rateLimited") {
+		return false
+	}
+	switch statusCode(err) {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,
+		http.StatusMethodNotAllowed, http.StatusConflict, http.StatusGone, http.StatusUnprocessableEntity,
+		http.StatusNotImplemented:
+		return true
+	}
+	return false
+}
+
+// malformed reports whether err is step-ca's answer to what it does not do.
+func malformed(err error) bool {
+	return statusCode(err) == http.StatusBadRequest && isProblem(err, "malformed")
 }
 
 // readError tells why an authorization could not be read. It is asked only
@@ -152,7 +173,7 @@ func readError(err error) error {
 	case http.StatusNotFound, http.StatusGone:
 		return fmt.Errorf("%w: %w", ErrGone, err)
 	case http.StatusBadRequest:
-		if !isProblem(err, "malformed") {
+		if !malformed(err) {
 			return err
 		}
 		if strings.Contains(err.Error(), "authorization does not exist") {

@@ -32,6 +32,10 @@ type job[T, R any] struct {
 	done chan outcome[R]
 }
 
+// minAhead is how many results may wait for a slow one before them. A smaller
+// queue would let one authorization that is retried hold up all workers.
+const minAhead = 1024
+
 // errBreak is the cause of the context's end when the consumer broke off.
 var errBreak = errors.New("authz: loop ended")
 
@@ -48,7 +52,7 @@ func fanOut[T, R any](ctx context.Context, n int, source iter.Seq2[T, error], do
 		inner, cancel := context.WithCancelCause(ctx)
 		f := &fan[T, R]{
 			caller: ctx, ctx: inner, cancel: cancel, do: do,
-			queue: make(chan *job[T, R], 4*n), work: make(chan *job[T, R]),
+			queue: make(chan *job[T, R], max(4*n, minAhead)), work: make(chan *job[T, R]),
 			sourceDone: make(chan struct{}),
 		}
 		go f.feed(source)

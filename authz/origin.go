@@ -80,3 +80,14 @@ func host(u *url.URL) string {
 	}
 	return net.JoinHostPort(h, port)
 }
+
+// sameURL reports whether a and b name the same resource, however they are
+// spelled.
+func sameURL(a, b string) bool {
+	u, err := url.Parse(a)
+	if err != nil {
+		return a == b
+	}
+	v, err := url.Parse(b)
+	return err == nil && origin(u) == origin(v) && u.Path == v.Path
+}

@@ -31,7 +31,7 @@ import (
 // comes back as an *acme.Error. Everything else in the package speaks through
 // requester.post.
 //
-//	post --> nonce --> gate, limiter --> sign --> HTTP --> reply or error
+//	post --> limiter, gate --> nonce --> sign --> HTTP --> reply or error
 //	  ^                                                         |
 //	  +-------- retries.next: again, and after what pause? <----+
 //
@@ -77,6 +77,7 @@ type requester struct {
 	log           *slog.Logger
 	nonces        *noncePool
 	gate          gate
+	health        health
 }
 
 // A reply is an answer of the CA whose body has been read.
@@ -92,37 +93,63 @@ var errTooLarge = fmt.Errorf("authz: answer is larger than %d bytes", maxBody)
 // 2xx. A nil payload makes it a POST-as-GET (§6.3). If repeatable is false, a
 // request whose outcome is open is not sent again.
 //
-// Its error is an *acme.Error for any other answer, a *RateLimitError, the
-// context's error, or that of the connection.
+// Its error is an *acme.Error for any other answer, a *RateLimitError, one
+// that wraps ErrUnreachable, the context's error, or that of the connection.
 func (q *requester) post(ctx context.Context, url string, payload []byte, repeatable bool) (*reply, error) {
+	if err := q.health.refusal(); err != nil {
+		return nil, err
+	}
 	return q.retry(ctx, repeatable, func() (*reply, error) {
-		if err := q.gate.wait(ctx); err != nil {
-			return nil, err
-		}
-		nonce, err := q.nonces.take(ctx, q)
+		nonce, err := q.nonce(ctx)
 		if err != nil {
 			return nil, unsentError{err}
 		}
-		if err := q.ready(ctx); err != nil {
-			return nil, err
-		}
 		body, err := q.sign(url, nonce, payload)
 		if err != nil {
-			return nil, err
+			return nil, unsentError{err}
 		}
 		return q.send(ctx, http.MethodPost, url, body)
 	})
+}
+
+// nonce returns a nonce for a request that may be sent now. The limiter comes
+// first: nonces that waited for it would grow old. A new nonce uses up the
+// limiter's turn, so that another is needed.
+func (q *requester) nonce(ctx context.Context) (string, error) {
+	for {
+		if err := q.ready(ctx); err != nil {
+			return "", err
+		}
+		n, fetched, err := q.nonces.take(ctx, q)
+		switch {
+		case err != nil:
+			return "", err
+		case !fetched || q.limiter == nil:
+			return n.value, q.gate.wait(ctx)
+		}
+		q.nonces.put(n.value)
+	}
 }
 
 // ready waits until a request may be sent. The gate comes last: it may close
 // while the limiter's turn is waited for.
 func (q *requester) ready(ctx context.Context) error {
 	if q.limiter != nil {
-		if err := q.limiter.Wait(ctx); err != nil {
+		if err := waitTurn(ctx, q.limiter); err != nil {
 			return err
 		}
 	}
 	return q.gate.wait(ctx)
+}
+
+// waitTurn is limiter.Wait, with the context's error where the limiter finds
+// that the context will end before.
+func waitTurn(ctx context.Context, limiter *rate.Limiter) error {
+	err := limiter.Wait(ctx)
+	if _, limited := ctx.Deadline(); err != nil && ctx.Err() == nil && limited && limiter.Burst() > 0 {
+		return fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
+	}
+	return err
 }
 
 // sign makes the flattened JSON form of §6.2. An empty payload is not the
@@ -155,8 +182,9 @@ func (q *requester) send(ctx context.Context, method, url, body string) (*reply,
 	started := time.Now()
 	resp, err := q.client.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, q.health.failed(ctx, err)
 	}
+	q.health.answered(resp.StatusCode/100 == 2)
 	defer resp.Body.Close()
 	if method == http.MethodPost {
 		q.nonces.put(resp.Header.Get("Replay-Nonce"))
@@ -170,6 +198,7 @@ func (q *requester) send(ctx context.Context, method, url, body string) (*reply,
 	if err != nil {
 		return nil, fmt.Errorf("authz: read answer: %w", err)
 	}
+	q.gate.ease()
 	return rep, nil
 }
 
@@ -240,21 +269,23 @@ type retries struct {
 // next decides what to do about err: try again after the pause, or give up
 // with the second error, which is err or says more.
 func (r *retries) next(q *requester, rep *reply, err error, repeatable bool) (time.Duration, error) {
-	if _, ok := errors.AsType[*RateLimitError](err); ok {
-		return 0, err // the nonce's request has already been tried as often as this one would be
-	}
 	if unsent, ok := errors.AsType[unsentError](err); ok {
-		return 0, unsent.error // likewise
+		return 0, unsent.error // the nonce was asked for as often as this would be
+	}
+	if errors.Is(err, ErrUnreachable) {
+		return 0, err
 	}
 	switch {
 	case isProblem(err, "badNonce"):
-		r.badNonces++
+		if r.badNonces++; r.badNonces > 1 {
+			q.nonces.renew(rep.Header.Get("Replay-Nonce")) // the CA may have forgotten all of them
+		}
 		pause, ok := q.answerBackoff(r.badNonces, rep, 0)
 		if !ok || r.badNonces > maxBadNonces {
 			return 0, err
 		}
 		return pause, nil
-	case rep != nil && rep.limited():
+	case rep != nil && (rep.limited() || isProblem(err, "rateLimited")):
 		r.limited++
 		return r.nextLimited(q, rep, err)
 	case rep != nil && (rep.StatusCode < 500 || rep.StatusCode == http.StatusNotImplemented || !repeatable):
@@ -282,6 +313,9 @@ func (r *retries) nextLimited(q *requester, rep *reply, err error) (time.Duratio
 		after = growing(r.limited)
 	}
 	pause, ok := q.answerBackoff(r.limited, rep, after)
+	if pause > q.maxRetryAfter {
+		q.health.overLimit(limit)
+	}
 	if !ok || pause > q.maxRetryAfter || r.limited >= maxLimited {
 		return 0, limit
 	}
@@ -374,30 +408,50 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// A gate holds back requests until a time. The zero gate is open.
+// A gate holds back requests until a time, and then lets them through one by
+// one: workers that all come back at once would meet the limit again. Each
+// pause doubles the gap between them, each success narrows it. The zero gate
+// is open.
 type gate struct {
 	mu    sync.Mutex
 	until time.Time
+	next  time.Time // before which no other request is let through
+	gap   time.Duration
 }
 
+const (
+	minGap = 10 * time.Millisecond
+	maxGap = time.Second
+)
+
 // pause closes the gate for d, or does nothing if it is closed for as long
-// already. It reports whether it did.
+// already. It reports whether it was open.
 func (g *gate) pause(d time.Duration) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
-	closed := now.Before(g.until)
+	wasOpen := !now.Before(g.until)
+	if wasOpen {
+		g.gap = min(max(2*g.gap, minGap), maxGap)
+	}
 	if until := now.Add(d); until.After(g.until) {
 		g.until = until
 	}
-	return !closed
+	return wasOpen
+}
+
+// ease narrows the gap after a success.
+func (g *gate) ease() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.gap -= g.gap / 16; g.gap < time.Millisecond {
+		g.gap = 0
+	}
 }
 
 func (g *gate) wait(ctx context.Context) error {
 	for {
-		g.mu.Lock()
-		d := time.Until(g.until)
-		g.mu.Unlock()
+		d := g.delay()
 		if d <= 0 {
 			return ctx.Err()
 		}
@@ -405,6 +459,85 @@ func (g *gate) wait(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// delay is how long the caller must wait before it asks again; with zero it
+// is let through.
+func (g *gate) delay() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	if now.Before(g.until) {
+		return g.until.Sub(now)
+	}
+	if g.gap > 0 && now.Before(g.next) {
+		return g.next.Sub(now)
+	}
+	g.next = now.Add(g.gap)
+	return 0
+}
+
+// A health remembers what would make further requests pointless: a CA that
+// has not answered for a while, or that wants none for a long time. The zero
+// health is good.
+type health struct {
+	mu       sync.Mutex
+	failures int       // without an answer since the last one
+	since    time.Time // the first of these
+	overLong int
+	limit    *RateLimitError
+}
+
+const (
+	maxUnanswered = 10          // failures in a row, and
+	maxSilence    = time.Minute // the time over which they must go on
+	maxOverLimit  = 3           // waits in a row that were too long
+)
+
+// answered notes an answer of the CA.
+func (h *health) answered(ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.failures = 0
+	if ok {
+		h.overLong, h.limit = 0, nil
+	}
+}
+
+// failed notes a request without an answer. It returns err, or what ends the
+// sequence if there was none for too long.
+func (h *health) failed(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.failures++; h.failures == 1 {
+		h.since = time.Now()
+	}
+	if silence := time.Since(h.since); h.failures >= maxUnanswered && silence >= maxSilence {
+		return fmt.Errorf("%w for %v: %w", ErrUnreachable, silence.Round(time.Second), err)
+	}
+	return err
+}
+
+// overLimit notes a wait that was too long.
+func (h *health) overLimit(limit *RateLimitError) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.overLong++
+	h.limit = limit
+}
+
+// refusal is the CA's wish not to be asked before a time, once it has said so
+// several times and nothing else: that is meant for all requests.
+func (h *health) refusal() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.overLong >= maxOverLimit && time.Now().Before(h.limit.RetryAt) {
+		return h.limit
+	}
+	return nil
 }
 
 // A noncePool keeps the nonces that came with answers. Each request takes one
@@ -453,32 +586,45 @@ func (p *noncePool) put(value string) {
 // are the CA's business: it only gets them back.
 func usable(value string) bool { return value != "" && len(value) <= 1024 }
 
-// take returns a nonce: one at hand, one that another request brings back
-// meanwhile, or a new one.
-func (p *noncePool) take(ctx context.Context, q *requester) (string, error) {
+// renew replaces all nonces at hand by one that just came.
+func (p *noncePool) renew(value string) {
 	for {
-		n, err := p.next(ctx, q)
+		select {
+		case <-p.free:
+		default:
+			p.put(value)
+			return
+		}
+	}
+}
+
+// take returns a nonce: one at hand, one that another request brings back
+// meanwhile, or a new one that was fetched for it.
+func (p *noncePool) take(ctx context.Context, q *requester) (n nonce, fetched bool, err error) {
+	for {
+		n, fetched, err = p.next(ctx, q)
 		if err != nil || n.fresh() {
-			return n.value, err
+			return n, fetched, err
 		}
 	}
 }
 
 func (n nonce) fresh() bool { return time.Since(n.from) < maxNonceAge }
 
-func (p *noncePool) next(ctx context.Context, q *requester) (nonce, error) {
+func (p *noncePool) next(ctx context.Context, q *requester) (n nonce, fetched bool, err error) {
 	select {
-	case n := <-p.free:
-		return n, nil
+	case n = <-p.free:
+		return n, false, nil
 	default:
 	}
 	select {
-	case n := <-p.free:
-		return n, nil
+	case n = <-p.free:
+		return n, false, nil
 	case <-p.fetches:
-		return p.turn(ctx, q)
+		n, err = p.turn(ctx, q)
+		return n, true, err
 	case <-ctx.Done():
-		return nonce{}, ctx.Err()
+		return n, false, ctx.Err()
 	}
 }
 
@@ -488,7 +634,7 @@ func (p *noncePool) next(ctx context.Context, q *requester) (nonce, error) {
 // its token back, and another one after a fetch.
 func (p *noncePool) turn(ctx context.Context, q *requester) (n nonce, err error) {
 	defer func() { p.fetches <- struct{}{} }()
-	if err := p.limiter.Wait(ctx); err != nil {
+	if err := waitTurn(ctx, p.limiter); err != nil {
 		return n, err
 	}
 	if n.value, err = p.fetch(ctx, q); err != nil {
@@ -509,12 +655,17 @@ func (p *noncePool) grant() {
 	}
 }
 
-// fetch asks for a new nonce (§7.2).
+// fetch asks for a new nonce (§7.2). The first request is one that the caller
+// was ready for.
 func (p *noncePool) fetch(ctx context.Context, q *requester) (string, error) {
+	first := true
 	rep, err := q.retry(ctx, true, func() (*reply, error) {
-		if err := q.ready(ctx); err != nil {
-			return nil, err
+		if !first {
+			if err := q.ready(ctx); err != nil {
+				return nil, unsentError{err}
+			}
 		}
+		first = false
 		return q.send(ctx, http.MethodHead, p.url, "")
 	})
 	if err != nil {

@@ -41,15 +41,18 @@ func (m *Manager) results(ctx context.Context, urls iter.Seq2[string, error], do
 		fanOut(ctx, m.parallelism(), urls, func(ctx context.Context, url string) (Result, error) {
 			r := do(s, ctx, url)
 			switch {
-			case errors.Is(r.Err, ErrAccount):
+			case fatal(r.Err):
 				return r, r.Err
-			case errors.Is(r.Err, context.Canceled) && errors.Is(context.Cause(ctx), ErrAccount):
-				return r, ErrAccount // cut short by the end of the sequence: no failure of its own
+			case errors.Is(r.Err, context.Canceled) && fatal(context.Cause(ctx)):
+				return r, context.Cause(ctx) // cut short by the end of the sequence: no failure of its own
 			}
 			return r, nil
 		})(yield)
 	}
 }
+
+// fatal reports whether err ends a sequence.
+func fatal(err error) bool { return errors.Is(err, ErrAccount) || errors.Is(err, ErrUnreachable) }
 
 // open reads the CA's directory and, if need be, looks the account up.
 func (m *Manager) open(ctx context.Context) (*session, func(), error) {
@@ -99,6 +102,9 @@ func (s *session) discover(ctx context.Context) error {
 	}
 	s.nonces = newNoncePool(d.NonceURL, s.m.parallelism())
 	if s.kid != "" {
+		if err := s.origins.check(s.kid); err != nil {
+			return fmt.Errorf("%w: account URL of another CA: %w", ErrAccount, err)
+		}
 		return nil
 	}
 	if err := s.origins.check(d.RegURL); err != nil {
@@ -109,7 +115,7 @@ func (s *session) discover(ctx context.Context) error {
 	switch {
 	case err == nil:
 		s.kid = a.URI
-		return nil
+		return s.origins.check(s.kid) // a CA that does not name the account cannot be used
 	case errors.Is(err, acme.ErrNoAccount) || refused(err):
 		return fmt.Errorf("%w: %w", ErrAccount, err)
 	}
@@ -185,7 +191,7 @@ type boundedTransport struct {
 
 func (t *boundedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if t.limiter != nil {
-		if err := t.limiter.Wait(req.Context()); err != nil {
+		if err := waitTurn(req.Context(), t.limiter); err != nil {
 			return nil, err
 		}
 	}
@@ -229,6 +235,9 @@ func httpClient(caller *http.Client, workers int) (*http.Client, func()) {
 func withConnections(t *http.Transport, workers int) *http.Transport {
 	t = t.Clone()
 	t.MaxIdleConnsPerHost = max(t.MaxIdleConnsPerHost, workers)
+	if t.MaxResponseHeaderBytes == 0 {
+		t.MaxResponseHeaderBytes = 256 << 10
+	}
 	if t.MaxIdleConns != 0 {
 		t.MaxIdleConns = max(t.MaxIdleConns, workers)
 	}
@@ -325,6 +334,9 @@ func (s *session) accountError(ctx context.Context, err error) error {
 
 // accountSuspect reports whether err may be due to the account.
 func accountSuspect(err error) bool {
+	if isProblem(err, "badNonce") || isProblem(err, "rateLimited") {
+		return false
+	}
 	switch statusCode(err) {
 	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:
 		return true
@@ -335,9 +347,6 @@ func accountSuspect(err error) bool {
 // readAccount returns the CA's reason if it rejects the account. Any other
 // failure says nothing about the account.
 func (s *session) readAccount(ctx context.Context) error {
-	if s.origins.check(s.kid) != nil {
-		return nil
-	}
 	rep, err := s.post(ctx, s.kid, nil, true)
 	switch {
 	case accountSuspect(err):
@@ -355,6 +364,10 @@ func (s *session) readAccount(ctx context.Context) error {
 func (s *session) list(ctx context.Context, url string) Result {
 	r := Result{URL: url}
 	if r.Err = s.origins.check(url); r.Err != nil {
+		return r
+	}
+	if sameURL(url, s.kid) {
+		r.Err = fmt.Errorf("%w: it is the account", ErrNotAuthorization)
 		return r
 	}
 	if s.reread(ctx, &r) == nil {

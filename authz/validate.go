@@ -2,7 +2,6 @@ package authz
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -31,6 +30,7 @@ func (s *session) validate(ctx context.Context, url string) Result {
 	if i := slices.IndexFunc(r.Authorization.Challenges, processing); i >= 0 {
 		r.Challenge = r.Authorization.Challenges[i]
 		s.wait(ctx, &r, 0)
+		s.judge(&r, false)
 		return r
 	}
 	challenge, cleanup, err := s.solve(ctx, r.Authorization)
@@ -85,9 +85,12 @@ func choose(challenges []*acme.Challenge) (*acme.Challenge, error) {
 	return best, nil
 }
 
+// maxAnswers bounds how often an answer whose outcome stays open is sent.
+const maxAnswers = 3
+
 // answer tells the CA to validate the challenge (RFC 8555 §7.5.1), waits and
-// judges the outcome. An answer may be repeated: a CA that has it already says
-// so, or validates once more.
+// judges the outcome. On step-ca and Caddy the answer is the validation, and
+// may take its time: it is not sent again before a look at what it did.
 func (s *session) answer(ctx context.Context, r *Result, c *acme.Challenge) {
 	// A copy: the caller's Solve may still hold its own.
 	r.Challenge = &acme.Challenge{Type: c.Type, URI: c.URI, Token: c.Token, Status: c.Status}
@@ -98,40 +101,56 @@ func (s *session) answer(ctx context.Context, r *Result, c *acme.Challenge) {
 	if len(c.Payload) > 0 {
 		payload = c.Payload
 	}
-	rep, err := s.post(ctx, c.URI, payload, true)
-	if err != nil {
-		s.explainAnswer(ctx, r, err)
-		return
+	sent := false // whether an answer may have arrived
+	for try := 1; ; try++ {
+		rep, err := s.post(ctx, c.URI, payload, false)
+		if err == nil {
+			s.answered(ctx, r, rep)
+			return
+		}
+		sent = sent || open(ctx, err)
+		if s.explainAnswer(ctx, r, err, sent) || try == maxAnswers {
+			return
+		}
 	}
-	if seen := decodeChallenge(c.URI, rep.body); seen != nil {
+}
+
+// answered waits after an answer that the CA has taken.
+func (s *session) answered(ctx context.Context, r *Result, rep *reply) {
+	if seen := decodeChallenge(r.Challenge.URI, rep.body); seen != nil {
 		r.Challenge = seen
 	}
 	pause, _ := rep.retryAfter()
 	s.wait(ctx, r, pause)
-	s.judge(r)
+	s.judge(r, true)
 }
 
-// explainAnswer finds out what a failed answer means: an authorization that
-// is over by now, or whose challenge is being processed, is no failure.
-func (s *session) explainAnswer(ctx context.Context, r *Result, err error) {
-	if ctx.Err() != nil || errors.Is(err, ErrRateLimited) {
+// explainAnswer finds out what a failed answer means, and reports whether
+// that is all: an authorization that is over by now, or whose challenge is
+// being processed, is no failure. If sent is set, it may be our doing.
+func (s *session) explainAnswer(ctx context.Context, r *Result, err error, sent bool) (done bool) {
+	again := open(ctx, err)
+	if !again && !refused(err) || again && sleep(ctx, minBackoff) != nil {
 		r.Err = err
-		return
+		return true
 	}
 	if s.reread(ctx, r) != nil {
-		return
+		return true
 	}
 	s.refresh(r)
 	switch {
 	case final(r.Authorization.Status):
-		if final(r.Challenge.Status) { // an earlier try got through: no other challenge decided
-			s.judge(r)
-		}
 	case processing(r.Challenge), statusCode(err) == http.StatusConflict: // Boulder's 409: it validates already
 		s.wait(ctx, r, 0)
+	case again && r.Challenge.Error != nil: // step-ca and Caddy have validated, to no avail
+		r.Err = &PendingError{Err: r.Challenge.Error}
+		return true
 	default:
 		r.Err = err
+		return !again
 	}
+	s.judge(r, sent)
+	return true
 }
 
 // refresh takes the answered challenge's state from the authorization. A CA
@@ -147,36 +166,51 @@ func (s *session) refresh(r *Result) {
 // wait reads the authorization until its status is final, the CA is done with
 // it or the time is up. The challenge itself is never read: on step-ca that
 // would answer it again.
-func (s *session) wait(ctx context.Context, r *Result, pause time.Duration) {
-	started, own := time.Now(), minPoll
-	for given := false; ; {
-		if pause <= 0 {
-			pause, own = own, min(own*3/2, maxPoll)
+func (s *session) wait(ctx context.Context, r *Result, asked time.Duration) {
+	started, limit := time.Now(), s.m.waitLimit()
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	given, own := false, minPoll
+	for {
+		left := limit - time.Since(started)
+		pause := asked
+		if asked <= 0 {
+			pause, own = min(own, left), min(own*3/2, maxPoll)
 		}
-		if pause > min(s.maxRetryAfter, s.m.waitLimit()-time.Since(started)) {
-			r.Err = s.stillPending(r, started, pause)
+		if pause <= 0 || pause > min(s.maxRetryAfter, left) {
+			r.Err = s.stillPending(r, started, asked)
 			return
 		}
-		if r.Err = sleep(ctx, pause); r.Err != nil {
-			return
+		if sleep(limited, pause) == nil {
+			asked = s.poll(limited, r)
 		}
-		now, err := s.read(ctx, r.URL)
-		if err != nil {
-			r.Err = err
+		switch {
+		case limited.Err() != nil && ctx.Err() == nil:
+			r.Err = s.stillPending(r, started, 0)
 			return
-		}
-		r.Authorization, pause = now.Authorization, now.retryAfter
-		s.refresh(r)
-		if final(r.Authorization.Status) {
+		case ctx.Err() != nil:
+			r.Err = ctx.Err()
 			return
-		}
-		// Once more, for CAs that write the challenge before the authorization.
-		if given && abandoned(r.Challenge) {
+		case r.Err != nil || final(r.Authorization.Status):
+			return
+		case given && abandoned(r.Challenge): // twice, for CAs that write the challenge before the authorization
 			r.Err = s.stillPending(r, started, 0)
 			return
 		}
 		given = abandoned(r.Challenge)
 	}
+}
+
+// poll reads the authorization once and returns the pause that the CA asks
+// for.
+func (s *session) poll(ctx context.Context, r *Result) time.Duration {
+	now, err := s.read(ctx, r.URL)
+	if r.Err = err; err != nil {
+		return 0
+	}
+	r.Authorization = now.Authorization
+	s.refresh(r)
+	return now.retryAfter
 }
 
 // abandoned reports whether the CA has looked at the challenge, found it
@@ -186,10 +220,12 @@ func abandoned(c *acme.Challenge) bool {
 	return c.Error != nil && c.Status != acme.StatusProcessing
 }
 
-func (s *session) stillPending(r *Result, started time.Time, pause time.Duration) error {
+// stillPending is the error of a wait that ended; asked is the pause that the
+// CA wanted before the next read, if that was too long.
+func (s *session) stillPending(r *Result, started time.Time, asked time.Duration) error {
 	e := &PendingError{Waited: time.Since(started)}
-	if pause > s.maxRetryAfter {
-		e.RetryAt = time.Now().Add(pause)
+	if asked > 0 {
+		e.RetryAt = time.Now().Add(asked)
 	}
 	if r.Challenge.Error != nil {
 		e.Err = r.Challenge.Error
@@ -197,14 +233,14 @@ func (s *session) stillPending(r *Result, started time.Time, pause time.Duration
 	return e
 }
 
-// judge sets Changed, and the error of a validation that was meant to
-// succeed.
-func (s *session) judge(r *Result) {
+// judge sets Changed if the outcome is ours, and the error of a validation
+// that was meant to succeed.
+func (s *session) judge(r *Result, ours bool) {
 	status := r.Authorization.Status
 	if r.Err != nil || !final(status) {
 		return
 	}
-	r.Changed = status == acme.StatusValid || status == acme.StatusInvalid
+	r.Changed = ours && (status == acme.StatusValid || status == acme.StatusInvalid)
 	if s.m.Solve == nil || status == acme.StatusValid {
 		return
 	}

@@ -118,7 +118,7 @@ func TestWaitingEnds(t *testing.T) {
 		reads      int // at most, and half of it at least
 		retryAt    bool
 	}{
-		{"5", 37, false},
+		{"5", 37, true},
 		{"Fri, 31 Dec 1999 00:00:00 GMT", 34, false},
 		{"0", 34, false},
 		{"86400", 3, true}, // ZeroSSL, while it is processing
@@ -142,6 +142,52 @@ func TestWaitingEnds(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Pauses that the CA asks for do not stretch the limit of the wait.
+func TestWaitLimitHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca := fakeca.New(fakeca.Config{SettleAfter: time.Hour, Intercept: intercept(fakeca.Read, func(n int) *fakeca.Answer {
+			if n > 1 {
+				return limited(429, "110")
+			}
+			return nil
+		})})
+		started := time.Now()
+		r := one(t, (&authz.Manager{Client: ca.Client(), WaitLimit: 10 * time.Second}).Validate(t.Context(), authz.URLs(ca.Add(fakeca.Authorization{}))))
+		require.ErrorIs(t, r.Err, authz.ErrPending)
+		require.Equal(t, 10*time.Second, time.Since(started))
+	})
+}
+
+// On step-ca the answer is the validation: one that takes longer than a
+// request may is not started again and again.
+func TestSlowValidationIsNotRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca := fakeca.New(fakeca.Config{Behavior: fakeca.StepCA, Intercept: first(always, fakeca.AnswerChallenge, &fakeca.Answer{After: true, Delay: 40 * time.Second})})
+		r := one(t, (&authz.Manager{Client: ca.Client()}).Validate(t.Context(), authz.URLs(ca.Add(fakeca.Authorization{}))))
+		pending, ok := errors.AsType[*authz.PendingError](r.Err)
+		require.True(t, ok, r.Err)
+		require.Error(t, pending.Err)
+		require.Equal(t, 1, ca.Count(fakeca.AnswerChallenge))
+	})
+}
+
+// A validation that another client's answer has failed is a failure all the
+// same where it was meant to succeed.
+func TestSolveOfWhatRunsAlready(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca := fakeca.New(fakeca.Config{Behavior: fakeca.OpenBao, SettleAfter: 20 * time.Second})
+		client, url := ca.Client(), ca.Add(fakeca.Authorization{})
+		_ = one(t, (&authz.Manager{Client: client, WaitLimit: time.Second}).Validate(t.Context(), authz.URLs(url)))
+		m := &authz.Manager{Client: client, Solve: func(context.Context, *acme.Authorization) (*acme.Challenge, func(), error) {
+			return nil, nil, errors.New("not asked")
+		}}
+		r := one(t, m.Validate(t.Context(), authz.URLs(url)))
+		_, ok := errors.AsType[*acme.AuthorizationError](r.Err)
+		require.True(t, ok, r.Err)
+		require.False(t, r.Changed)
+	})
 }
 
 // A challenge that is being processed is not answered again.

@@ -59,16 +59,18 @@ func (t *wireTime) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// decodeAuthorization reads the authorization object at url (§7.1.4). A
-// status is what makes it one: a wrong base URL gets an empty 200 from Caddy.
+// decodeAuthorization reads the authorization object at url (§7.1.4). Status
+// and identifier make it one: accounts, orders and challenges have a status,
+// too, and deactivating an account looks the same as deactivating an
+// authorization (§7.3.6). A wrong base URL gets an empty 200 from Caddy.
 func decodeAuthorization(url string, body []byte) (*acme.Authorization, error) {
 	var w wireAuthorization
 	err := json.Unmarshal(body, &w)
-	if err == nil && w.Status == "" {
-		err = errors.New("it has no status")
+	if err == nil && (w.Status == "" || w.Identifier.Value == "") {
+		err = errors.New("it has no status or no identifier")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("authz: the CA's answer is not an authorization: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrNotAuthorization, err)
 	}
 	a := &acme.Authorization{
 		URI:        url,

@@ -44,20 +44,23 @@ var authorizationBodies = []struct {
 	},
 	{
 		name: "OpenBao's missing expires, null challenges",
-		body: `{"status":"pending","challenges":null}`,
-		want: &acme.Authorization{URI: "u", Status: "pending"},
+		body: `{"status":"pending","identifier":{"type":"dns","value":"v"},"challenges":null}`,
+		want: &acme.Authorization{URI: "u", Status: "pending", Identifier: acme.AuthzID{Type: "dns", Value: "v"}},
 	},
 	{
 		name: "an empty expires, a status never heard of",
-		body: `{"status":"paused","expires":"","challenges":[]}`,
-		want: &acme.Authorization{URI: "u", Status: "paused"},
+		body: `{"status":"paused","identifier":{"value":"v"},"expires":"","challenges":[]}`,
+		want: &acme.Authorization{URI: "u", Status: "paused", Identifier: acme.AuthzID{Value: "v"}},
 	},
-	{name: "expires is a number", body: `{"status":"valid","expires":17}`, want: &acme.Authorization{URI: "u", Status: "valid"}},
-	{name: "an empty body", body: ``, err: "authz: the CA's answer is not an authorization: unexpected end of JSON input"},
-	{name: "no status", body: `{"challenges":[]}`, err: "authz: the CA's answer is not an authorization: it has no status"},
-	{name: "null", body: `null`, err: "authz: the CA's answer is not an authorization: it has no status"},
-	{name: "an array", body: `[]`, err: "authz: the CA's answer is not an authorization: json: cannot unmarshal array into Go value of type authz.wireAuthorization"},
-	{name: "a page", body: `<html>`, err: "authz: the CA's answer is not an authorization: invalid character '<' looking for beginning of value"},
+	{name: "expires is a number", body: `{"status":"valid","identifier":{"value":"v"},"expires":17}`, want: &acme.Authorization{URI: "u", Status: "valid", Identifier: acme.AuthzID{Value: "v"}}},
+	{name: "an empty body", body: ``, err: "authz: not an authorization: unexpected end of JSON input"},
+	{name: "no status", body: `{"challenges":[]}`, err: "authz: not an authorization: it has no status or no identifier"},
+	{name: "an account", body: `{"status":"valid","contact":[],"orders":"https://ca.test/orders"}`, err: "authz: not an authorization: it has no status or no identifier"},
+	{name: "an order", body: `{"status":"pending","identifiers":[{"type":"dns","value":"v"}],"authorizations":[]}`, err: "authz: not an authorization: it has no status or no identifier"},
+	{name: "a challenge", body: `{"status":"pending","type":"dns-01","url":"u","token":"t"}`, err: "authz: not an authorization: it has no status or no identifier"},
+	{name: "null", body: `null`, err: "authz: not an authorization: it has no status or no identifier"},
+	{name: "an array", body: `[]`, err: "authz: not an authorization: json: cannot unmarshal array into Go value of type authz.wireAuthorization"},
+	{name: "a page", body: `<html>`, err: "authz: not an authorization: invalid character '<' looking for beginning of value"},
 }
 
 func TestDecodeAuthorization(t *testing.T) {
