@@ -13,7 +13,7 @@
 //		fmt.Println(r.URL, r.Changed, r.Err)
 //	}
 //
-// Nothing happens before the loop starts, and nothing is left running after it.
+// Nothing happens before the loop starts, and it leaves nothing running.
 //
 // # What to expect of a CA
 //
@@ -31,8 +31,8 @@
 //
 // # What the package will not do
 //
-// It never creates an account or an order, never requests a challenge URL for
-// reading (on step-ca that is an answer), and never signs a request for an
+// It never creates an account or an order, never reads the challenges that an
+// authorization names (on step-ca that is an answer), and never signs for an
 // origin that the CA's directory does not name.
 package authz
 
