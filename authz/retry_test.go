@@ -428,3 +428,37 @@ func TestLoggerSeesNoSecret(t *testing.T) {
 		require.Equal(t, ca.Total()-1, strings.Count(out.String(), "level=DEBUG msg=request"), "all but the directory")
 	})
 }
+
+// An endless answer is read up to the bound and no further.
+type endless struct {
+	http.RoundTripper
+	url  string
+	read atomic.Int64
+}
+
+func (e *endless) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := e.RoundTripper.RoundTrip(r)
+	if err == nil && r.URL.String() == e.url {
+		resp.Body = e
+	}
+	return resp, err
+}
+
+func (e *endless) Read(b []byte) (int, error) {
+	e.read.Add(int64(len(b)))
+	return len(b), nil
+}
+
+func (e *endless) Close() error { return nil }
+
+func TestEndlessAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca := fakeca.New(fakeca.Config{})
+		client, url := ca.Client(), ca.Add(fakeca.Authorization{})
+		body := &endless{RoundTripper: ca.Transport(), url: url}
+		client.HTTPClient = &http.Client{Transport: body}
+		r := one(t, (&authz.Manager{Client: client}).List(t.Context(), authz.URLs(url)))
+		require.ErrorContains(t, r.Err, "larger than 1048576 bytes")
+		require.LessOrEqual(t, body.read.Load(), int64(2<<20))
+	})
+}
