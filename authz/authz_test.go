@@ -590,7 +590,11 @@ func TestTheClientIsNotChanged(t *testing.T) {
 		require.Nil(t, client.HTTPClient.CheckRedirect)
 		require.Zero(t, client.HTTPClient.Timeout)
 		for _, r := range ca.Requests() {
-			require.True(t, strings.HasPrefix(r.UserAgent, "fleet/7"), r.UserAgent)
+			want := "fleet/7 acmeauthz/0.1"
+			if r.Kind == fakeca.Directory {
+				want += " golang.org/x/crypto/acme" // which reads it
+			}
+			require.True(t, strings.HasPrefix(r.UserAgent, want), r.UserAgent)
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -78,10 +79,15 @@ func (m *Manager) open(ctx context.Context) (*session, func(), error) {
 	return s, closeIdle, nil
 }
 
+// userAgent is the caller's name and ours (RFC 8555 §6.1 asks for both), unless
+// that has it already, as the clients that package account makes do.
 func userAgent(caller string) string {
-	const own = "acmeauthz"
-	if caller == "" || caller == own {
+	const own = "acmeauthz/0.1"
+	switch {
+	case caller == "":
 		return own
+	case strings.Contains(caller, own):
+		return caller
 	}
 	return caller + " " + own
 }
