@@ -41,9 +41,14 @@ func (p *program) accounts(o options, s server, key *keyFile) ([]*account.Accoun
 		return nil, noAccountFor(o, s, all)
 	}
 	if o.account != "" {
-		fit = slices.DeleteFunc(slices.Clone(fit), func(a *account.Account) bool { return !isNamed(a, o.account) })
-		if len(fit) == 0 {
-			return nil, noSuchAccount(o, s, ofServer(all, s))
+		named := slices.DeleteFunc(slices.Clone(fit), func(a *account.Account) bool { return !isNamed(a, o.account) })
+		switch len(named) {
+		case 0:
+			return nil, noSuchAccount(o, s, fit)
+		case 1:
+			fit = named
+		default:
+			return nil, severalNamed(o, named)
 		}
 	}
 	return withDirectory(fit, s)
@@ -120,7 +125,12 @@ func withDirectory(accounts []*account.Account, s server) ([]*account.Account, e
 // isNamed reports whether --account means a: by its number, its URL, or the name
 // of its directory.
 func isNamed(a *account.Account, name string) bool {
-	return name == a.URL || name == number(a) || slices.Contains(strings.Split(a.Path, "/"), name)
+	return name != "" && (name == a.URL || name == number(a) || name == directoryName(a))
+}
+
+// directoryName is the name of the directory that Certbot keeps the account in.
+func directoryName(a *account.Account) string {
+	return filepath.Base(filepath.Dir(a.Path))
 }
 
 // number is the last part of the account's URL: Boulder has it in the
@@ -243,14 +253,19 @@ func names(accounts []*account.Account) string {
 	return strings.Join(all, ", ")
 }
 
-func ambiguous(s server, accounts []*account.Account, unowned int) error {
-	var lines []string
+// lines lists accounts one below the other.
+func lines(accounts []*account.Account) string {
+	var all []string
 	for _, a := range accounts {
-		lines = append(lines, cleanf("  %s  %s", cmp.Or(number(a), "?"), a.Path))
+		all = append(all, cleanf("  %s  %s", cmp.Or(number(a), "?"), a.Path))
 	}
+	return strings.Join(all, "\n")
+}
+
+func ambiguous(s server, accounts []*account.Account, unowned int) error {
 	return usage("%s do not say whose they are, and %d accounts of %s are there:\n%s",
-		trusted(plural(unowned, "URL")), len(accounts), s.host, trusted(strings.Join(lines, "\n"))).
-		then("Choose one at a time: --account %s", cmp.Or(number(accounts[0]), path.Base(path.Dir(accounts[0].Path))))
+		trusted(plural(unowned, "URL")), len(accounts), s.host, trusted(lines(accounts))).
+		then("Choose one at a time: --account %s", cmp.Or(number(accounts[0]), directoryName(accounts[0])))
 }
 
 func noAccounts(o options, err error) error {
@@ -280,6 +295,11 @@ func noAccountFor(o options, s server, all []*account.Account) error {
 	return nothing("no account of %s is below %s, only of:\n%s", s.host, o.configDir, trusted(list(counts))).
 		then("If Certbot keeps it elsewhere: --config-dir DIR").
 		then("Or give the account's key: --key FILE (PEM or JWK)")
+}
+
+func severalNamed(o options, named []*account.Account) error {
+	return usage("--account %s means %d accounts:\n%s", o.account, len(named), trusted(lines(named))).
+		then("Choose one by its URL: --account %s", cmp.Or(named[0].URL, "URL"))
 }
 
 func noSuchAccount(o options, s server, have []*account.Account) error {

@@ -172,26 +172,44 @@ func findLog(name string) ([]string, error) {
 }
 
 // filesBelow lists the files of a directory tree, but hidden ones (Certbot's
-// lock) and those behind symbolic links to directories.
+// lock) and those behind symbolic links to directories other than dir itself.
 func filesBelow(dir string) ([]string, error) {
-	var paths []string
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case path != dir && strings.HasPrefix(d.Name(), "."):
-			if d.IsDir() {
-				return fs.SkipDir
-			}
-		case isFile(path, d):
-			paths = append(paths, path)
-		}
-		return nil
-	})
+	root, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return nil, unreadable("the logs below", dir, err)
 	}
-	return paths, nil
+	w := &logWalk{dir: dir, root: root}
+	err = filepath.WalkDir(root, w.visit)
+	if err != nil {
+		return nil, unreadable("the logs below", dir, err)
+	}
+	return w.paths, nil
+}
+
+// A logWalk collects the files below a directory.
+type logWalk struct {
+	dir   string // as it was named
+	root  string // where that leads
+	paths []string
+}
+
+// visit is an fs.WalkDirFunc. What cannot be listed is kept as if it were a log:
+// reading it tells why, and does not hide the others.
+func (w *logWalk) visit(path string, d fs.DirEntry, err error) error {
+	named := filepath.Join(w.dir, strings.TrimPrefix(path, w.root))
+	switch {
+	case err != nil && path == w.root:
+		return err
+	case err != nil:
+		w.paths = append(w.paths, named)
+	case path != w.root && strings.HasPrefix(d.Name(), "."):
+		if d.IsDir() {
+			return fs.SkipDir
+		}
+	case isFile(path, d):
+		w.paths = append(w.paths, named)
+	}
+	return nil
 }
 
 func isFile(path string, d fs.DirEntry) bool {
