@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"iter"
 	"log/slog"
 	"os"
@@ -72,19 +73,46 @@ func (p *program) work(ctx context.Context, o options, s server, jobs []job) err
 		p.say("%s\n", trusted(letsEncryptHint))
 	}
 	out := p.newReport(o, total)
-	var err error
-	for _, j := range jobs {
-		if err = p.workOn(ctx, o, j, out); err != nil {
-			break
-		}
-	}
-	if err != nil && out.done() == 0 || out.broken {
-		return out.verdict(ctx, err)
+	rejected, err := p.workOnAll(ctx, o, jobs, out)
+	if (err != nil || len(rejected) == len(jobs)) && out.done() == 0 || out.broken {
+		return p.reportRejected(rejected, out, out.verdict(ctx, err))
 	}
 	if writeErr := out.finish(); writeErr != nil {
 		return writeError(writeErr)
 	}
-	return out.verdict(ctx, err)
+	return p.reportRejected(rejected, out, out.verdict(ctx, err))
+}
+
+// workOnAll does the jobs one after the other. An account that the CA rejects
+// does not keep it from the others.
+func (p *program) workOnAll(ctx context.Context, o options, jobs []job, out *report) (rejected []*problem, err error) {
+	for _, j := range jobs {
+		err := p.workOn(ctx, o, j, out)
+		known, ok := errors.AsType[*problem](err)
+		switch {
+		case ok && len(jobs) > 1 && errors.Is(err, authz.ErrAccount):
+			rejected = append(rejected, known)
+		case err != nil:
+			return rejected, err
+		}
+	}
+	return rejected, nil
+}
+
+// reportRejected tells of the accounts that the CA rejects, and returns the
+// verdict that they leave.
+func (p *program) reportRejected(rejected []*problem, out *report, verdict error) error {
+	for _, known := range rejected {
+		p.tell(known)
+	}
+	last, ok := errors.AsType[*problem](verdict)
+	switch {
+	case len(rejected) == 0, ok && !last.silent():
+		return verdict
+	case out.read == 0:
+		return &problem{code: exitNothing}
+	}
+	return &problem{code: exitFailed}
 }
 
 // workOn does one job. Its error is that of the whole sequence.

@@ -71,9 +71,12 @@ func (p *program) run(ctx context.Context, args []string) int {
 		return exitOK
 	}
 	if known, ok := errors.AsType[*problem](err); ok {
-		known.print(p.stderr, quote(args))
+		p.tell(known)
 		return known.code
 	}
-	usageProblem(err).print(p.stderr, quote(args))
+	p.tell(usageProblem(err))
 	return exitUsage
 }
+
+// tell prints a problem.
+func (p *program) tell(known *problem) { known.print(p.stderr, quote(p.args)) }

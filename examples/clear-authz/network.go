@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/acmeauthz/acmeauthz/account"
@@ -81,6 +82,10 @@ func caProblem(a *account.Account, o options, err error) error {
 		return failed("interrupted before anything was done.").because(err).then("Run the same command again.")
 	case errors.Is(err, authz.ErrAccount), errors.Is(err, acme.ErrNoAccount):
 		return accountProblem(host, a, err)
+	case errors.Is(err, authz.ErrUnreachable):
+		return nothing("%s does not answer any more: %s.", host, strings.ReplaceAll(err.Error(), "authz: ", "")).because(err).
+			then("Run the same command again when it does; what is cleared stays cleared.").
+			then("Try it with: curl -v %s", a.Directory)
 	case errors.Is(err, authz.ErrRateLimited):
 		return nothing("%s limits requests: %s.", host, err).because(err).
 			then("Run the same command again later, or more slowly: --rate 5 --parallel 1")
@@ -128,6 +133,12 @@ func accountProblem(host string, a *account.Account, err error) error {
 	return nothing("%s does not accept the account in %s: %s.", host, a.Path, err).because(err).
 		then("If it was deactivated (certbot unregister), nobody can use it any more, and its authorizations end by themselves.").
 		then("If it is the wrong one, choose another: --account NUMBER, --config-dir DIR or --key FILE")
+}
+
+// isNetwork reports whether err is of the network, not an answer of the CA.
+func isNetwork(err error) bool {
+	_, ok := errors.AsType[net.Error](err)
+	return ok
 }
 
 // withoutURL is the network's error without the request that met it.

@@ -192,6 +192,11 @@ func situations() map[string]situation {
 			b.transport = stuck{}
 			return runs(b.run("--timeout", "20ms", b.path("logs")))
 		}},
+		"CA-rejects-one-of-two": {run: rejectTwo},
+		"not-an-authorization":  {config: fakeca.Config{Intercept: notAnAuthorization}, run: somethingElse},
+		"CA-breaks-some": {config: fakeca.Config{Intercept: resetSome}, run: func(b *bench) []outputs {
+			return runs(b.run(b.path("logs")))
+		}},
 		"hostile-CA": {config: fakeca.Config{Intercept: hostile}, run: func(b *bench) []outputs {
 			return runs(b.run("-n", b.path("logs")), b.run("-n", "--json", b.path("logs")))
 		}},
