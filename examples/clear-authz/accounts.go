@@ -51,7 +51,7 @@ func (p *program) accounts(o options, s server, key *keyFile) ([]*account.Accoun
 			return nil, severalNamed(o, named)
 		}
 	}
-	return withDirectory(fit, s)
+	return fit, oneDirectory(fit, s)
 }
 
 // readAccounts reads Certbot's directory. Certbot writes absolute symbolic links
@@ -77,13 +77,18 @@ func bareAccount(s server, key *keyFile) ([]*account.Account, error) {
 	return []*account.Account{{Key: key.signer, Directory: directory, Path: key.path}}, nil
 }
 
-// ofServer returns the accounts of the CA: those whose directory is there or,
-// where none is, those whose own URL is.
+// ofServer returns the accounts of the CA: those of its directory, if that is
+// known. Otherwise those whose directory is on its host or, where none is, those
+// whose own URL is.
 func ofServer(all []*account.Account, s server) []*account.Account {
 	fits := []func(*account.Account) bool{
-		func(a *account.Account) bool { return s.directory != "" && a.Directory == s.directory },
 		func(a *account.Account) bool { return hostOf(a.Directory) == s.host },
 		func(a *account.Account) bool { return hostOf(a.URL) == s.host },
+	}
+	if s.directory != "" {
+		fits = []func(*account.Account) bool{
+			func(a *account.Account) bool { return sameDirectory(a.Directory, s.directory) },
+		}
 	}
 	for _, fit := range fits {
 		var some []*account.Account
@@ -99,27 +104,17 @@ func ofServer(all []*account.Account, s server) []*account.Account {
 	return nil
 }
 
-// withDirectory checks that the accounts agree about the directory URL, or sets
-// the one that was named.
-func withDirectory(accounts []*account.Account, s server) ([]*account.Account, error) {
-	if s.directory != "" {
-		var named []*account.Account
-		for _, a := range accounts {
-			b := *a
-			b.Directory = s.directory
-			named = append(named, &b)
-		}
-		return named, nil
-	}
+// oneDirectory checks that the accounts agree about the directory URL.
+func oneDirectory(accounts []*account.Account, s server) error {
 	counts := make(map[string]int)
 	for _, a := range accounts {
 		counts[a.Directory]++
 	}
-	if len(counts) > 1 {
-		return nil, usage("accounts of %d directories of %s are there:\n%s", len(counts), s.host, trusted(list(counts))).
+	if len(counts) > 1 && s.directory == "" {
+		return usage("accounts of %d directories of %s are there:\n%s", len(counts), s.host, trusted(list(counts))).
 			then("Choose one at a time: --server %s", byCount(counts)[0])
 	}
-	return accounts, nil
+	return nil
 }
 
 // isNamed reports whether --account means a: by its number, its URL, or the name
@@ -289,6 +284,14 @@ func noAccounts(o options, err error) error {
 
 func noAccountFor(o options, s server, all []*account.Account) error {
 	counts := make(map[string]int)
+	if s.directory != "" {
+		for _, a := range all {
+			counts[a.Directory]++
+		}
+		return usage("no account of the directory %s is below %s, only of:\n%s", s.directory, o.configDir, trusted(list(counts))).
+			then("Give one of these, or only the host: --server %s", s.host).
+			then("If Certbot keeps the account elsewhere: --config-dir DIR")
+	}
 	for _, a := range all {
 		counts[cmp.Or(hostOf(a.Directory), hostOf(a.URL))]++
 	}

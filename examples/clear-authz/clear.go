@@ -201,7 +201,7 @@ func (p *program) lookUp(ctx context.Context, o options, a *account.Account) (*a
 	if err != nil {
 		return nil, err
 	}
-	client.KID = ""
+	client.HTTPClient.CheckRedirect = sameOrigin
 	client.RetryBackoff = fewRetries
 	registered, err := client.GetReg(ctx, "")
 	if err != nil {

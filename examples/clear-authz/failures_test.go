@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http"
 	"os"
 	"os/signal"
 	"strings"
@@ -85,4 +86,25 @@ func resetSome(r *fakeca.Request) *fakeca.Answer {
 		return &fakeca.Answer{Reset: true}
 	}
 	return nil
+}
+
+// TestLookUpRedirected has a CA that sends the account look-up elsewhere.
+func TestLookUpRedirected(t *testing.T) {
+	var asked []string
+	b := leaked(t, fakeca.Config{})
+	require.NoError(t, os.Remove(b.path("letsencrypt/accounts/ca.test/directory/35ce4c316f2f2d644994ea438682dbe5/regr.json")))
+	b.transport = redirecting{&asked}
+	r := b.run("-n", b.path("logs"))
+	require.Equal(t, exitNothing, r.code)
+	require.Equal(t, []string{"https://ca.test/directory"}, asked)
+	require.Contains(t, r.stderr, "it redirects to https://other.test/directory")
+}
+
+// redirecting is a web server that sends everybody to another host.
+type redirecting struct{ asked *[]string }
+
+func (r redirecting) RoundTrip(req *http.Request) (*http.Response, error) {
+	*r.asked = append(*r.asked, req.URL.String())
+	return &http.Response{StatusCode: http.StatusFound, Header: http.Header{"Location": {"https://other.test/directory"}},
+		Body: http.NoBody, Request: req}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -133,6 +134,16 @@ func accountProblem(host string, a *account.Account, err error) error {
 	return nothing("%s does not accept the account in %s: %s.", host, a.Path, err).because(err).
 		then("If it was deactivated (certbot unregister), nobody can use it any more, and its authorizations end by themselves.").
 		then("If it is the wrong one, choose another: --account NUMBER, --config-dir DIR or --key FILE")
+}
+
+// sameOrigin is an http.Client.CheckRedirect that stays at the CA.
+func sameOrigin(req *http.Request, via []*http.Request) error {
+	const most = 5
+	first := via[0].URL
+	if req.URL.Scheme != first.Scheme || hostOf(req.URL.String()) != hostOf(first.String()) || len(via) > most {
+		return fmt.Errorf("it redirects to %s", req.URL.Redacted())
+	}
+	return nil
 }
 
 // isNetwork reports whether err is of the network, not an answer of the CA.

@@ -113,6 +113,10 @@ func situations() map[string]situation {
 			b.env["CLEAR_AUTHZ_SERVER"] = b.ca.DirectoryURL()
 			return runs(b.run("-n", b.path("logs")), b.run("-n", "--server", "acme-v02.api.letsencrypt.org", b.path("logs")))
 		}},
+		"server-by-directory": {run: func(b *bench) []outputs {
+			return runs(b.run("-n", "--server", "https://CA.test:443/directory/", b.path("logs")), b.run("-n", "--server", "https://ca.test/dir", b.path("logs")),
+				b.run("-n", "--server", "http://ca.test/directory", b.path("logs")))
+		}},
 		"server-that-is-none": {run: func(b *bench) []outputs {
 			b.env["CLEAR_AUTHZ_SERVER"] = "ftp://ca.test/dir"
 			return runs(b.run(b.path("logs")), b.run("--server", "two words", b.path("logs")))

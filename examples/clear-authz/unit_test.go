@@ -33,7 +33,10 @@ func TestParseServer(t *testing.T) {
 		require.NoError(t, err, named)
 		require.Equal(t, want, got, named)
 	}
-	for _, named := range []string{"ftp://ca.test/", "https://", "https:///dir", "a b", "https://user:pw@ca.test/", "\x1b[31m", ":"} {
+	got, err := parseServer("http://localhost:4001", "--server")
+	require.NoError(t, err)
+	require.Equal(t, server{host: "localhost:4001"}, got)
+	for _, named := range []string{"ftp://ca.test/", "https://", "https:///dir", "a b", "https://user:pw@ca.test/", "http://ca.test/directory", "http://192.0.2.1/", "http://localhost.example/", "\x1b[31m", ":"} {
 		_, err := parseServer(named, "--server")
 		require.Error(t, err, named)
 		require.Equal(t, exitUsage, err.(*problem).code, named)
