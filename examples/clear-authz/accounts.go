@@ -33,8 +33,8 @@ func (p *program) accounts(o options, s server, key *keyFile) ([]*account.Accoun
 	if len(all) == 0 {
 		return nil, noAccounts(o, err)
 	}
-	if err != nil {
-		p.warn("not everything below %s could be read: %s", o.configDir, err)
+	for _, text := range faults(err) {
+		p.warn("not all of an account below %s could be read: %s", o.configDir, text)
 	}
 	fit := ofServer(all, s)
 	if len(fit) == 0 {
@@ -154,8 +154,9 @@ func owner(raw string) string {
 }
 
 // assign gives each account its URLs. Those that name another account are
-// counted by its number; those that name none go to the only account there is.
-func assign(urls []string, accounts []*account.Account) (jobs []job, strangers map[string]int, unowned int) {
+// counted by its number; those that name none go to the account if it is the
+// only one there is, known to the CA or not.
+func assign(urls []string, accounts []*account.Account, only bool) (jobs []job, strangers map[string]int, unowned int) {
 	strangers = make(map[string]int)
 	jobs = make([]job, len(accounts))
 	byNumber := make(map[string]int)
@@ -171,7 +172,7 @@ func assign(urls []string, accounts []*account.Account) (jobs []job, strangers m
 			jobs[i].urls = append(jobs[i].urls, u)
 		case n != "":
 			strangers[n]++
-		case len(accounts) == 1:
+		case only:
 			jobs[0].urls = append(jobs[0].urls, u)
 		default:
 			unowned++
@@ -192,18 +193,21 @@ func (p *program) jobs(ctx context.Context, o options, s server, key *keyFile, u
 		return nil, usage("the logs name no authorization of %s, but of:\n%s", s.host, trusted(list(elsewhere))).
 			then("Choose one of these: --server %s", byCount(elsewhere)[0])
 	}
-	accounts, err = p.identify(ctx, o, accounts)
-	if err != nil {
-		return nil, err
+	known, failure := p.identify(ctx, o, accounts)
+	if len(known) == 0 {
+		return nil, firstOf(failure)
+	}
+	for _, err := range parts(failure) {
+		p.warn("%s", err)
 	}
 	p.reportLeft(elsewhere)
-	jobs, strangers, unowned := assign(kept, accounts)
+	jobs, strangers, unowned := assign(kept, known, len(accounts) == 1)
 	if unowned > 0 {
 		return nil, ambiguous(s, accounts, unowned)
 	}
 	if len(jobs) == 0 {
 		return nil, nothing("the URLs in the logs do not belong to %s, but to:\n%s",
-			trusted(names(accounts)), trusted(list(named("account ", strangers)))).
+			trusted(names(known)), trusted(list(named("account ", strangers)))).
 			then("Find that account's key: --config-dir DIR, or --key private_key.json")
 	}
 	p.reportStrangers(o, strangers)
@@ -221,13 +225,16 @@ func (p *program) reportLeft(elsewhere map[string]int) {
 	}
 }
 
+// reportStrangers says which URLs are of accounts that are not worked on: a
+// warning, unless that was asked for.
 func (p *program) reportStrangers(o options, strangers map[string]int) {
-	why := cleanf("whose key was not given or found below %s", o.configDir)
-	if o.account != "" {
-		why = "which is not the one of --account"
-	}
 	for _, n := range byCount(strangers) {
-		p.say("Left out: %s of account %s, %s.\n", trusted(plural(strangers[n], "URL")), n, trusted(why))
+		count := trusted(plural(strangers[n], "URL"))
+		if o.account != "" {
+			p.say("Left out: %s of account %s, which is not the one of --account.\n", count, n)
+			continue
+		}
+		p.warn("left out: %s of account %s, whose key was not given or found below %s", count, n, o.configDir)
 	}
 }
 
@@ -268,12 +275,16 @@ func noAccounts(o options, err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return nothing("no permission to read the accounts below %s.", o.configDir).because(err).asRoot().
 			then("Or have the account's private_key.json copied for you, and give it: --key private_key.json")
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist) && !isDir(o.configDir):
 		return nothing("there is no %s, where Certbot keeps its accounts.", filepath.Join(o.configDir, "accounts")).because(err).
 			then("Say where it is: --config-dir DIR").
 			then("Or give the account's key: --key FILE (PEM or JWK)")
+	case errors.Is(err, fs.ErrNotExist) && !isDir(filepath.Join(o.configDir, "accounts")):
+		return nothing("no account can be looked up in %s: %s.", o.configDir, plain(err)).because(err).
+			then("Say where Certbot's directory is: --config-dir DIR").
+			then("Or give the account's key: --key FILE (PEM or JWK)")
 	case err != nil:
-		return nothing("no account below %s can be read: %s.", o.configDir, err).because(err).
+		return nothing("no account below %s can be read:\n%s", o.configDir, trusted(faultLines(err))).because(err).
 			then("Repair it from a backup, or give the account's key: --key FILE (PEM or JWK)")
 	}
 	return nothing("there is no account below %s.", o.configDir).

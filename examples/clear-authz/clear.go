@@ -173,26 +173,25 @@ func (p *program) client(o options, a *account.Account) (*acme.Client, error) {
 
 // identify looks up the URL of each account that does not know it, or that
 // brought one from another CA, as accounts do whose directory Certbot copied
-// from one server to another.
-func (p *program) identify(ctx context.Context, o options, accounts []*account.Account) ([]*account.Account, error) {
-	var known []*account.Account
-	var failure error
+// from one server to another. It returns those that are known then, and why the
+// others are not.
+func (p *program) identify(ctx context.Context, o options, accounts []*account.Account) (known []*account.Account, failure error) {
 	for _, a := range accounts {
 		if a.URL != "" && hostOf(a.URL) == hostOf(a.Directory) {
 			known = append(known, a)
 			continue
 		}
 		b, err := p.lookUp(ctx, o, a)
+		if ctx.Err() != nil {
+			return nil, err
+		}
 		if err != nil {
-			failure = err
+			failure = errors.Join(failure, err)
 			continue
 		}
 		known = append(known, b)
 	}
-	if len(known) == 0 {
-		return nil, failure
-	}
-	return known, nil
+	return known, failure
 }
 
 // lookUp asks the CA which account the key has (RFC 8555, section 7.3.1).

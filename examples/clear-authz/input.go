@@ -115,6 +115,9 @@ func looksLikeKey(data []byte) bool {
 func readKey(path string) (*keyFile, error) {
 	data, err := readLimited(path)
 	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, missingFor("--key", path)
+		}
 		return nil, unreadable("the key", path, err)
 	}
 	signer, err := account.ParseKey(data)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -43,6 +44,9 @@ func (p *program) httpClient(o options) (*http.Client, error) {
 // readRoots is the system's root certificates and those in the file.
 func readRoots(path string) (*x509.CertPool, error) {
 	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, missingFor("--ca-file", path)
+	}
 	if err != nil {
 		return nil, unreadable("--ca-file", path, err)
 	}
