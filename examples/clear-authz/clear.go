@@ -52,10 +52,14 @@ func (p *program) clear(ctx context.Context, o options) error {
 	return nil
 }
 
-// catchInterrupt ends the context on Ctrl-C. The second Ctrl-C ends the program
-// at once.
+// catchInterrupt ends the context on Ctrl-C, and when the terminal is closed
+// unless nohup ignores that. The second Ctrl-C ends the program at once.
 func catchInterrupt(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(ctx, signals...)
 	context.AfterFunc(ctx, stop)
 	return ctx, stop
 }

@@ -10,7 +10,9 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/acmeauthz/acmeauthz/account"
 	"github.com/acmeauthz/acmeauthz/logparse"
@@ -69,6 +71,7 @@ func (p *program) input(args []string, keyPath string) (input, error) {
 	}
 	logs, err := findLogs(named)
 	in.logs = logs
+	p.piped = slices.Contains(logs, stdinName)
 	return in, err
 }
 
@@ -225,9 +228,10 @@ func isFile(path string, d fs.DirEntry) bool {
 
 // A found is what reading the logs gave.
 type found struct {
-	urls   []string
-	failed int  // logs that could not be read, or not to their end
-	denied bool // whether one of them for lack of permission
+	urls   []string // nil if they were printed at once
+	count  int      // of URLs
+	failed int      // logs that could not be read, or not to their end
+	denied bool     // whether one of them for lack of permission
 	bytes  int64
 }
 
@@ -235,22 +239,35 @@ type found struct {
 // reported and does not hide the others.
 func (p *program) read(logs []string) found {
 	var f found
-	seen := make(map[string]bool)
-	for _, path := range logs {
-		for url, err := range p.urls(path, &f.bytes) {
-			if err != nil {
-				f.failed++
-				f.denied = f.denied || errors.Is(err, fs.ErrPermission)
-				p.warn("%s", logError(path, err))
-				break
-			}
-			if !seen[url] {
+	for url := range p.distinct(logs, &f) {
+		f.urls = append(f.urls, url)
+	}
+	return f
+}
+
+// distinct yields the URLs of all logs, each once, as they are found.
+func (p *program) distinct(logs []string, f *found) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		seen := make(map[string]bool)
+		for _, path := range logs {
+			for url, err := range p.urls(path, &f.bytes) {
+				if err != nil {
+					f.failed++
+					f.denied = f.denied || errors.Is(err, fs.ErrPermission)
+					p.warn("%s", logError(path, err))
+					break
+				}
+				if seen[url] {
+					continue
+				}
 				seen[url] = true
-				f.urls = append(f.urls, url)
+				f.count++
+				if !yield(url) {
+					return
+				}
 			}
 		}
 	}
-	return f
 }
 
 // urls yields the URLs in one log.
@@ -292,16 +309,20 @@ func (p *program) printURLs(args []string) error {
 	if err != nil {
 		return err
 	}
-	f := p.read(in.logs)
-	for _, url := range f.urls {
-		if _, err := fmt.Fprintln(p.stdout, clean(url)); err != nil {
+	var f found
+	for url := range p.distinct(in.logs, &f) {
+		_, err := fmt.Fprintln(p.stdout, clean(url))
+		if errors.Is(err, syscall.EPIPE) {
+			return nil // as head ends a pipe
+		}
+		if err != nil {
 			return writeError(err)
 		}
 	}
 	switch {
 	case f.failed > 0:
 		return f.problem(len(in.logs))
-	case len(f.urls) == 0:
+	case f.count == 0:
 		p.say("%s\n", trusted(f.nothingFound(in.logs)))
 	}
 	return nil
@@ -310,7 +331,7 @@ func (p *program) printURLs(args []string) error {
 // problem is what is left to say of logs that could not be read.
 func (f found) problem(logs int) *problem {
 	p := &problem{code: exitFailed}
-	if f.failed == logs && len(f.urls) == 0 {
+	if f.failed == logs && f.count == 0 {
 		p.code = exitNothing
 	}
 	if f.denied {
