@@ -49,6 +49,7 @@ const (
 	maxDepth = 32     // of directories below accounts/
 	maxLinks = 40     // on the way to one directory, as in Linux
 	maxDirs  = 10_000 // visits; links can make a small tree look endless
+	maxHints = 1000   // entries looked at to say which directory was given instead
 )
 
 var (
@@ -158,17 +159,39 @@ func (t *certbotTree) root() (place, error) {
 
 // mistaken says which directory of Certbot's was given instead of the right one.
 func (t *certbotTree) mistaken() string {
-	for pattern := certbotKey; strings.Count(pattern, "/") < 6; pattern = "*/" + pattern {
-		found, _ := fs.Glob(t.fsys, pattern)
-		switch {
-		case len(found) == 0:
-		case pattern == certbotKey:
-			return "; what was given is the directory of one account, some levels below it"
-		default:
-			return "; what was given is the directory accounts itself, or one below it"
+	const levels = 5 // host, and the path of the directory URL
+	if _, err := fs.Stat(t.fsys, certbotKey); err == nil {
+		return "; what was given is the directory of one account, some levels below it"
+	}
+	left := maxHints
+	for dirs := []string{"."}; len(dirs) > 0 && left > 0; dirs = dirs[1:] {
+		for _, entry := range t.some(dirs[0], &left) {
+			name := path.Join(dirs[0], entry.Name())
+			if entry.Name() == certbotKey {
+				return "; what was given is the directory accounts itself, or one below it"
+			}
+			if entry.IsDir() && strings.Count(name, "/") < levels {
+				dirs = append(dirs, name)
+			}
 		}
 	}
 	return ""
+}
+
+// some returns up to *left entries of a directory, and takes them off.
+func (t *certbotTree) some(dir string, left *int) []fs.DirEntry {
+	f, err := t.fsys.Open(dir)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	d, ok := f.(fs.ReadDirFile)
+	if !ok {
+		return nil
+	}
+	entries, _ := d.ReadDir(*left)
+	*left -= len(entries)
+	return entries
 }
 
 // walk notes the accounts in the directory p and below. The trail holds the

@@ -821,3 +821,27 @@ func FuzzCertbot(f *testing.F) {
 		}
 	})
 }
+
+// TestCertbotHintIsBounded has a directory with far more below it than Certbot's:
+// looking for what was meant ends after maxHints entries.
+func TestCertbotHintIsBounded(t *testing.T) {
+	fsys := &countingFS{MapFS: fstest.MapFS{}}
+	for i := range 3000 {
+		fsys.MapFS[fmt.Sprintf("d%04d/sub/file", i)] = &fstest.MapFile{}
+	}
+	fsys.MapFS["z/ca.test/directory/1/private_key.json"] = &fstest.MapFile{Data: []byte("{}")}
+	_, err := Certbot(fsys)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.NotContains(t, err.Error(), "what was given")
+	require.Less(t, fsys.opened, 1010)
+}
+
+type countingFS struct {
+	fstest.MapFS
+	opened int
+}
+
+func (c *countingFS) Open(name string) (fs.File, error) {
+	c.opened++
+	return c.MapFS.Open(name)
+}

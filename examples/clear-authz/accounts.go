@@ -33,20 +33,25 @@ func (p *program) accounts(o options, s server, key *keyFile) ([]*account.Accoun
 	if len(all) == 0 {
 		return nil, noAccounts(o, err)
 	}
-	if err != nil {
-		p.warn("not everything below %s could be read: %s", o.configDir, err)
+	for _, text := range faults(err) {
+		p.warn("not all of an account below %s could be read: %s", o.configDir, text)
 	}
 	fit := ofServer(all, s)
 	if len(fit) == 0 {
 		return nil, noAccountFor(o, s, all)
 	}
 	if o.account != "" {
-		fit = slices.DeleteFunc(slices.Clone(fit), func(a *account.Account) bool { return !isNamed(a, o.account) })
-		if len(fit) == 0 {
-			return nil, noSuchAccount(o, s, ofServer(all, s))
+		named := slices.DeleteFunc(slices.Clone(fit), func(a *account.Account) bool { return !isNamed(a, o.account) })
+		switch len(named) {
+		case 0:
+			return nil, noSuchAccount(o, s, fit)
+		case 1:
+			fit = named
+		default:
+			return nil, severalNamed(o, named)
 		}
 	}
-	return withDirectory(fit, s)
+	return fit, oneDirectory(fit, s)
 }
 
 // readAccounts reads Certbot's directory. Certbot writes absolute symbolic links
@@ -72,13 +77,18 @@ func bareAccount(s server, key *keyFile) ([]*account.Account, error) {
 	return []*account.Account{{Key: key.signer, Directory: directory, Path: key.path}}, nil
 }
 
-// ofServer returns the accounts of the CA: those whose directory is there or,
-// where none is, those whose own URL is.
+// ofServer returns the accounts of the CA: those of its directory, if that is
+// known. Otherwise those whose directory is on its host or, where none is, those
+// whose own URL is.
 func ofServer(all []*account.Account, s server) []*account.Account {
 	fits := []func(*account.Account) bool{
-		func(a *account.Account) bool { return s.directory != "" && a.Directory == s.directory },
 		func(a *account.Account) bool { return hostOf(a.Directory) == s.host },
 		func(a *account.Account) bool { return hostOf(a.URL) == s.host },
+	}
+	if s.directory != "" {
+		fits = []func(*account.Account) bool{
+			func(a *account.Account) bool { return sameDirectory(a.Directory, s.directory) },
+		}
 	}
 	for _, fit := range fits {
 		var some []*account.Account
@@ -94,33 +104,28 @@ func ofServer(all []*account.Account, s server) []*account.Account {
 	return nil
 }
 
-// withDirectory checks that the accounts agree about the directory URL, or sets
-// the one that was named.
-func withDirectory(accounts []*account.Account, s server) ([]*account.Account, error) {
-	if s.directory != "" {
-		var named []*account.Account
-		for _, a := range accounts {
-			b := *a
-			b.Directory = s.directory
-			named = append(named, &b)
-		}
-		return named, nil
-	}
+// oneDirectory checks that the accounts agree about the directory URL.
+func oneDirectory(accounts []*account.Account, s server) error {
 	counts := make(map[string]int)
 	for _, a := range accounts {
 		counts[a.Directory]++
 	}
-	if len(counts) > 1 {
-		return nil, usage("accounts of %d directories of %s are there:\n%s", len(counts), s.host, trusted(list(counts))).
+	if len(counts) > 1 && s.directory == "" {
+		return usage("accounts of %d directories of %s are there:\n%s", len(counts), s.host, trusted(list(counts))).
 			then("Choose one at a time: --server %s", byCount(counts)[0])
 	}
-	return accounts, nil
+	return nil
 }
 
 // isNamed reports whether --account means a: by its number, its URL, or the name
 // of its directory.
 func isNamed(a *account.Account, name string) bool {
-	return name == a.URL || name == number(a) || slices.Contains(strings.Split(a.Path, "/"), name)
+	return name != "" && (name == a.URL || name == number(a) || name == directoryName(a))
+}
+
+// directoryName is the name of the directory that Certbot keeps the account in.
+func directoryName(a *account.Account) string {
+	return filepath.Base(filepath.Dir(a.Path))
 }
 
 // number is the last part of the account's URL: Boulder has it in the
@@ -149,8 +154,9 @@ func owner(raw string) string {
 }
 
 // assign gives each account its URLs. Those that name another account are
-// counted by its number; those that name none go to the only account there is.
-func assign(urls []string, accounts []*account.Account) (jobs []job, strangers map[string]int, unowned int) {
+// counted by its number; those that name none go to the account if it is the
+// only one there is, known to the CA or not.
+func assign(urls []string, accounts []*account.Account, only bool) (jobs []job, strangers map[string]int, unowned int) {
 	strangers = make(map[string]int)
 	jobs = make([]job, len(accounts))
 	byNumber := make(map[string]int)
@@ -166,7 +172,7 @@ func assign(urls []string, accounts []*account.Account) (jobs []job, strangers m
 			jobs[i].urls = append(jobs[i].urls, u)
 		case n != "":
 			strangers[n]++
-		case len(accounts) == 1:
+		case only:
 			jobs[0].urls = append(jobs[0].urls, u)
 		default:
 			unowned++
@@ -187,18 +193,21 @@ func (p *program) jobs(ctx context.Context, o options, s server, key *keyFile, u
 		return nil, usage("the logs name no authorization of %s, but of:\n%s", s.host, trusted(list(elsewhere))).
 			then("Choose one of these: --server %s", byCount(elsewhere)[0])
 	}
-	accounts, err = p.identify(ctx, o, accounts)
-	if err != nil {
-		return nil, err
+	known, failure := p.identify(ctx, o, accounts)
+	if len(known) == 0 {
+		return nil, firstOf(failure)
+	}
+	for _, err := range parts(failure) {
+		p.warn("%s", err)
 	}
 	p.reportLeft(elsewhere)
-	jobs, strangers, unowned := assign(kept, accounts)
+	jobs, strangers, unowned := assign(kept, known, len(accounts) == 1)
 	if unowned > 0 {
 		return nil, ambiguous(s, accounts, unowned)
 	}
 	if len(jobs) == 0 {
 		return nil, nothing("the URLs in the logs do not belong to %s, but to:\n%s",
-			trusted(names(accounts)), trusted(list(named("account ", strangers)))).
+			trusted(names(known)), trusted(list(named("account ", strangers)))).
 			then("Find that account's key: --config-dir DIR, or --key private_key.json")
 	}
 	p.reportStrangers(o, strangers)
@@ -216,13 +225,16 @@ func (p *program) reportLeft(elsewhere map[string]int) {
 	}
 }
 
+// reportStrangers says which URLs are of accounts that are not worked on: a
+// warning, unless that was asked for.
 func (p *program) reportStrangers(o options, strangers map[string]int) {
-	why := cleanf("whose key was not given or found below %s", o.configDir)
-	if o.account != "" {
-		why = "which is not the one of --account"
-	}
 	for _, n := range byCount(strangers) {
-		p.say("Left out: %s of account %s, %s.\n", trusted(plural(strangers[n], "URL")), n, trusted(why))
+		count := trusted(plural(strangers[n], "URL"))
+		if o.account != "" {
+			p.say("Left out: %s of account %s, which is not the one of --account.\n", count, n)
+			continue
+		}
+		p.warn("left out: %s of account %s, whose key was not given or found below %s", count, n, o.configDir)
 	}
 }
 
@@ -243,14 +255,19 @@ func names(accounts []*account.Account) string {
 	return strings.Join(all, ", ")
 }
 
-func ambiguous(s server, accounts []*account.Account, unowned int) error {
-	var lines []string
+// lines lists accounts one below the other.
+func lines(accounts []*account.Account) string {
+	var all []string
 	for _, a := range accounts {
-		lines = append(lines, cleanf("  %s  %s", cmp.Or(number(a), "?"), a.Path))
+		all = append(all, cleanf("  %s  %s", cmp.Or(number(a), "?"), a.Path))
 	}
+	return strings.Join(all, "\n")
+}
+
+func ambiguous(s server, accounts []*account.Account, unowned int) error {
 	return usage("%s do not say whose they are, and %d accounts of %s are there:\n%s",
-		trusted(plural(unowned, "URL")), len(accounts), s.host, trusted(strings.Join(lines, "\n"))).
-		then("Choose one at a time: --account %s", cmp.Or(number(accounts[0]), path.Base(path.Dir(accounts[0].Path))))
+		trusted(plural(unowned, "URL")), len(accounts), s.host, trusted(lines(accounts))).
+		then("Choose one at a time: --account %s", cmp.Or(number(accounts[0]), directoryName(accounts[0])))
 }
 
 func noAccounts(o options, err error) error {
@@ -258,12 +275,16 @@ func noAccounts(o options, err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return nothing("no permission to read the accounts below %s.", o.configDir).because(err).asRoot().
 			then("Or have the account's private_key.json copied for you, and give it: --key private_key.json")
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist) && !isDir(o.configDir):
 		return nothing("there is no %s, where Certbot keeps its accounts.", filepath.Join(o.configDir, "accounts")).because(err).
 			then("Say where it is: --config-dir DIR").
 			then("Or give the account's key: --key FILE (PEM or JWK)")
+	case errors.Is(err, fs.ErrNotExist) && !isDir(filepath.Join(o.configDir, "accounts")):
+		return nothing("no account can be looked up in %s: %s.", o.configDir, plain(err)).because(err).
+			then("Say where Certbot's directory is: --config-dir DIR").
+			then("Or give the account's key: --key FILE (PEM or JWK)")
 	case err != nil:
-		return nothing("no account below %s can be read: %s.", o.configDir, err).because(err).
+		return nothing("no account below %s can be read:\n%s", o.configDir, trusted(faultLines(err))).because(err).
 			then("Repair it from a backup, or give the account's key: --key FILE (PEM or JWK)")
 	}
 	return nothing("there is no account below %s.", o.configDir).
@@ -274,12 +295,25 @@ func noAccounts(o options, err error) error {
 
 func noAccountFor(o options, s server, all []*account.Account) error {
 	counts := make(map[string]int)
+	if s.directory != "" {
+		for _, a := range all {
+			counts[a.Directory]++
+		}
+		return usage("no account of the directory %s is below %s, only of:\n%s", s.directory, o.configDir, trusted(list(counts))).
+			then("Give one of these, or only the host: --server %s", s.host).
+			then("If Certbot keeps the account elsewhere: --config-dir DIR")
+	}
 	for _, a := range all {
 		counts[cmp.Or(hostOf(a.Directory), hostOf(a.URL))]++
 	}
 	return nothing("no account of %s is below %s, only of:\n%s", s.host, o.configDir, trusted(list(counts))).
 		then("If Certbot keeps it elsewhere: --config-dir DIR").
 		then("Or give the account's key: --key FILE (PEM or JWK)")
+}
+
+func severalNamed(o options, named []*account.Account) error {
+	return usage("--account %s means %d accounts:\n%s", o.account, len(named), trusted(lines(named))).
+		then("Choose one by its URL: --account %s", cmp.Or(named[0].URL, "URL"))
 }
 
 func noSuchAccount(o options, s server, have []*account.Account) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"iter"
 	"log/slog"
 	"os"
@@ -51,10 +52,14 @@ func (p *program) clear(ctx context.Context, o options) error {
 	return nil
 }
 
-// catchInterrupt ends the context on Ctrl-C. The second Ctrl-C ends the program
-// at once.
+// catchInterrupt ends the context on Ctrl-C, and when the terminal is closed
+// unless nohup ignores that. The second Ctrl-C ends the program at once.
 func catchInterrupt(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(ctx, signals...)
 	context.AfterFunc(ctx, stop)
 	return ctx, stop
 }
@@ -72,19 +77,46 @@ func (p *program) work(ctx context.Context, o options, s server, jobs []job) err
 		p.say("%s\n", trusted(letsEncryptHint))
 	}
 	out := p.newReport(o, total)
-	var err error
-	for _, j := range jobs {
-		if err = p.workOn(ctx, o, j, out); err != nil {
-			break
-		}
-	}
-	if err != nil && out.done() == 0 || out.broken {
-		return out.verdict(ctx, err)
+	rejected, err := p.workOnAll(ctx, o, jobs, out)
+	if (err != nil || len(rejected) == len(jobs)) && out.done() == 0 || out.broken {
+		return p.reportRejected(rejected, out, out.verdict(ctx, err))
 	}
 	if writeErr := out.finish(); writeErr != nil {
 		return writeError(writeErr)
 	}
-	return out.verdict(ctx, err)
+	return p.reportRejected(rejected, out, out.verdict(ctx, err))
+}
+
+// workOnAll does the jobs one after the other. An account that the CA rejects
+// does not keep it from the others.
+func (p *program) workOnAll(ctx context.Context, o options, jobs []job, out *report) (rejected []*problem, err error) {
+	for _, j := range jobs {
+		err := p.workOn(ctx, o, j, out)
+		known, ok := errors.AsType[*problem](err)
+		switch {
+		case ok && len(jobs) > 1 && errors.Is(err, authz.ErrAccount):
+			rejected = append(rejected, known)
+		case err != nil:
+			return rejected, err
+		}
+	}
+	return rejected, nil
+}
+
+// reportRejected tells of the accounts that the CA rejects, and returns the
+// verdict that they leave.
+func (p *program) reportRejected(rejected []*problem, out *report, verdict error) error {
+	for _, known := range rejected {
+		p.tell(known)
+	}
+	last, ok := errors.AsType[*problem](verdict)
+	switch {
+	case len(rejected) == 0, ok && !last.silent():
+		return verdict
+	case out.read == 0:
+		return &problem{code: exitNothing}
+	}
+	return &problem{code: exitFailed}
 }
 
 // workOn does one job. Its error is that of the whole sequence.
@@ -145,26 +177,25 @@ func (p *program) client(o options, a *account.Account) (*acme.Client, error) {
 
 // identify looks up the URL of each account that does not know it, or that
 // brought one from another CA, as accounts do whose directory Certbot copied
-// from one server to another.
-func (p *program) identify(ctx context.Context, o options, accounts []*account.Account) ([]*account.Account, error) {
-	var known []*account.Account
-	var failure error
+// from one server to another. It returns those that are known then, and why the
+// others are not.
+func (p *program) identify(ctx context.Context, o options, accounts []*account.Account) (known []*account.Account, failure error) {
 	for _, a := range accounts {
 		if a.URL != "" && hostOf(a.URL) == hostOf(a.Directory) {
 			known = append(known, a)
 			continue
 		}
 		b, err := p.lookUp(ctx, o, a)
+		if ctx.Err() != nil {
+			return nil, err
+		}
 		if err != nil {
-			failure = err
+			failure = errors.Join(failure, err)
 			continue
 		}
 		known = append(known, b)
 	}
-	if len(known) == 0 {
-		return nil, failure
-	}
-	return known, nil
+	return known, failure
 }
 
 // lookUp asks the CA which account the key has (RFC 8555, section 7.3.1).
@@ -173,7 +204,7 @@ func (p *program) lookUp(ctx context.Context, o options, a *account.Account) (*a
 	if err != nil {
 		return nil, err
 	}
-	client.KID = ""
+	client.HTTPClient.CheckRedirect = sameOrigin
 	client.RetryBackoff = fewRetries
 	registered, err := client.GetReg(ctx, "")
 	if err != nil {

@@ -72,6 +72,7 @@ func (p *program) urlsCommand() *cli.Command {
 		OnUsageError:   onUsageError,
 		ExitErrHandler: func(context.Context, *cli.Command, error) {},
 		Action: func(_ context.Context, c *cli.Command) error {
+			p.quiet = c.Root().Bool("quiet")
 			return p.printURLs(c.Args().Slice())
 		},
 	}
@@ -116,6 +117,7 @@ func (p *program) options(c *cli.Command) (options, error) {
 	}
 	if o.server == "" {
 		o.server, o.serverFrom = p.getenv("CLEAR_AUTHZ_SERVER"), "CLEAR_AUTHZ_SERVER"
+		p.byVariable = o.server
 	}
 	return o, o.check()
 }

@@ -10,7 +10,9 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/acmeauthz/acmeauthz/account"
 	"github.com/acmeauthz/acmeauthz/logparse"
@@ -69,6 +71,7 @@ func (p *program) input(args []string, keyPath string) (input, error) {
 	}
 	logs, err := findLogs(named)
 	in.logs = logs
+	p.piped = slices.Contains(logs, stdinName)
 	return in, err
 }
 
@@ -115,6 +118,9 @@ func looksLikeKey(data []byte) bool {
 func readKey(path string) (*keyFile, error) {
 	data, err := readLimited(path)
 	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, missingFor("--key", path)
+		}
 		return nil, unreadable("the key", path, err)
 	}
 	signer, err := account.ParseKey(data)
@@ -172,26 +178,44 @@ func findLog(name string) ([]string, error) {
 }
 
 // filesBelow lists the files of a directory tree, but hidden ones (Certbot's
-// lock) and those behind symbolic links to directories.
+// lock) and those behind symbolic links to directories other than dir itself.
 func filesBelow(dir string) ([]string, error) {
-	var paths []string
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case path != dir && strings.HasPrefix(d.Name(), "."):
-			if d.IsDir() {
-				return fs.SkipDir
-			}
-		case isFile(path, d):
-			paths = append(paths, path)
-		}
-		return nil
-	})
+	root, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return nil, unreadable("the logs below", dir, err)
 	}
-	return paths, nil
+	w := &logWalk{dir: dir, root: root}
+	err = filepath.WalkDir(root, w.visit)
+	if err != nil {
+		return nil, unreadable("the logs below", dir, err)
+	}
+	return w.paths, nil
+}
+
+// A logWalk collects the files below a directory.
+type logWalk struct {
+	dir   string // as it was named
+	root  string // where that leads
+	paths []string
+}
+
+// visit is an fs.WalkDirFunc. What cannot be listed is kept as if it were a log:
+// reading it tells why, and does not hide the others.
+func (w *logWalk) visit(path string, d fs.DirEntry, err error) error {
+	named := filepath.Join(w.dir, strings.TrimPrefix(path, w.root))
+	switch {
+	case err != nil && path == w.root:
+		return err
+	case err != nil:
+		w.paths = append(w.paths, named)
+	case path != w.root && strings.HasPrefix(d.Name(), "."):
+		if d.IsDir() {
+			return fs.SkipDir
+		}
+	case isFile(path, d):
+		w.paths = append(w.paths, named)
+	}
+	return nil
 }
 
 func isFile(path string, d fs.DirEntry) bool {
@@ -204,9 +228,10 @@ func isFile(path string, d fs.DirEntry) bool {
 
 // A found is what reading the logs gave.
 type found struct {
-	urls   []string
-	failed int  // logs that could not be read, or not to their end
-	denied bool // whether one of them for lack of permission
+	urls   []string // nil if they were printed at once
+	count  int      // of URLs
+	failed int      // logs that could not be read, or not to their end
+	denied bool     // whether one of them for lack of permission
 	bytes  int64
 }
 
@@ -214,22 +239,35 @@ type found struct {
 // reported and does not hide the others.
 func (p *program) read(logs []string) found {
 	var f found
-	seen := make(map[string]bool)
-	for _, path := range logs {
-		for url, err := range p.urls(path, &f.bytes) {
-			if err != nil {
-				f.failed++
-				f.denied = f.denied || errors.Is(err, fs.ErrPermission)
-				p.warn("%s", logError(path, err))
-				break
-			}
-			if !seen[url] {
+	for url := range p.distinct(logs, &f) {
+		f.urls = append(f.urls, url)
+	}
+	return f
+}
+
+// distinct yields the URLs of all logs, each once, as they are found.
+func (p *program) distinct(logs []string, f *found) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		seen := make(map[string]bool)
+		for _, path := range logs {
+			for url, err := range p.urls(path, &f.bytes) {
+				if err != nil {
+					f.failed++
+					f.denied = f.denied || errors.Is(err, fs.ErrPermission)
+					p.warn("%s", logError(path, err))
+					break
+				}
+				if seen[url] {
+					continue
+				}
 				seen[url] = true
-				f.urls = append(f.urls, url)
+				f.count++
+				if !yield(url) {
+					return
+				}
 			}
 		}
 	}
-	return f
 }
 
 // urls yields the URLs in one log.
@@ -271,16 +309,20 @@ func (p *program) printURLs(args []string) error {
 	if err != nil {
 		return err
 	}
-	f := p.read(in.logs)
-	for _, url := range f.urls {
-		if _, err := fmt.Fprintln(p.stdout, clean(url)); err != nil {
+	var f found
+	for url := range p.distinct(in.logs, &f) {
+		_, err := fmt.Fprintln(p.stdout, clean(url))
+		if errors.Is(err, syscall.EPIPE) {
+			return nil // as head ends a pipe
+		}
+		if err != nil {
 			return writeError(err)
 		}
 	}
 	switch {
 	case f.failed > 0:
 		return f.problem(len(in.logs))
-	case len(f.urls) == 0:
+	case f.count == 0:
 		p.say("%s\n", trusted(f.nothingFound(in.logs)))
 	}
 	return nil
@@ -289,7 +331,7 @@ func (p *program) printURLs(args []string) error {
 // problem is what is left to say of logs that could not be read.
 func (f found) problem(logs int) *problem {
 	p := &problem{code: exitFailed}
-	if f.failed == logs && len(f.urls) == 0 {
+	if f.failed == logs && f.count == 0 {
 		p.code = exitNothing
 	}
 	if f.denied {

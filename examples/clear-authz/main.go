@@ -23,6 +23,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 )
 
 // The exit codes, as --help documents them.
@@ -36,15 +37,17 @@ const (
 // program is one run of the command: what it talks to, so that a test can
 // replace any of it.
 type program struct {
-	stdin     io.Reader
-	stdout    io.Writer
-	stderr    io.Writer
-	getenv    func(string) string
-	transport http.RoundTripper // instead of the network; nil outside of tests
-	logDir    string            // what is read if nothing else is named
-	configDir string            // where accounts are found without --config-dir
-	args      []string          // the command line
-	quiet     bool              // nothing but errors on stderr
+	stdin      io.Reader
+	stdout     io.Writer
+	stderr     io.Writer
+	getenv     func(string) string
+	transport  http.RoundTripper // instead of the network; nil outside of tests
+	logDir     string            // what is read if nothing else is named
+	configDir  string            // where accounts are found without --config-dir
+	args       []string          // the command line
+	byVariable string            // the server, if the environment names it
+	piped      bool              // whether standard input is read
+	quiet      bool              // nothing but errors on stderr
 }
 
 func main() {
@@ -71,9 +74,25 @@ func (p *program) run(ctx context.Context, args []string) int {
 		return exitOK
 	}
 	if known, ok := errors.AsType[*problem](err); ok {
-		known.print(p.stderr, quote(args))
+		p.tell(known)
 		return known.code
 	}
-	usageProblem(err).print(p.stderr, quote(args))
+	p.tell(usageProblem(err))
 	return exitUsage
+}
+
+// tell prints a problem.
+func (p *program) tell(known *problem) { known.print(p.stderr, p.again()) }
+
+// again is the command line to type as root, whose environment and input are others.
+func (p *program) again() string {
+	args := p.args
+	if p.byVariable != "" && len(args) > 0 {
+		args = slices.Insert(slices.Clone(args), 1, "--server", p.byVariable)
+	}
+	command := "sudo " + quote(args)
+	if p.piped {
+		command = "cat letsencrypt.log* | " + command + "   (with the same input)"
+	}
+	return command
 }

@@ -6,11 +6,14 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/acmeauthz/acmeauthz/account"
@@ -41,6 +44,9 @@ func (p *program) httpClient(o options) (*http.Client, error) {
 // readRoots is the system's root certificates and those in the file.
 func readRoots(path string) (*x509.CertPool, error) {
 	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, missingFor("--ca-file", path)
+	}
 	if err != nil {
 		return nil, unreadable("--ca-file", path, err)
 	}
@@ -81,6 +87,10 @@ func caProblem(a *account.Account, o options, err error) error {
 		return failed("interrupted before anything was done.").because(err).then("Run the same command again.")
 	case errors.Is(err, authz.ErrAccount), errors.Is(err, acme.ErrNoAccount):
 		return accountProblem(host, a, err)
+	case errors.Is(err, authz.ErrUnreachable):
+		return nothing("%s does not answer any more: %s.", host, strings.ReplaceAll(err.Error(), "authz: ", "")).because(err).
+			then("Run the same command again when it does; what is cleared stays cleared.").
+			then("Try it with: curl -v %s", a.Directory)
 	case errors.Is(err, authz.ErrRateLimited):
 		return nothing("%s limits requests: %s.", host, err).because(err).
 			then("Run the same command again later, or more slowly: --rate 5 --parallel 1")
@@ -128,6 +138,22 @@ func accountProblem(host string, a *account.Account, err error) error {
 	return nothing("%s does not accept the account in %s: %s.", host, a.Path, err).because(err).
 		then("If it was deactivated (certbot unregister), nobody can use it any more, and its authorizations end by themselves.").
 		then("If it is the wrong one, choose another: --account NUMBER, --config-dir DIR or --key FILE")
+}
+
+// sameOrigin is an http.Client.CheckRedirect that stays at the CA.
+func sameOrigin(req *http.Request, via []*http.Request) error {
+	const most = 5
+	first := via[0].URL
+	if req.URL.Scheme != first.Scheme || hostOf(req.URL.String()) != hostOf(first.String()) || len(via) > most {
+		return fmt.Errorf("it redirects to %s", req.URL.Redacted())
+	}
+	return nil
+}
+
+// isNetwork reports whether err is of the network, not an answer of the CA.
+func isNetwork(err error) bool {
+	_, ok := errors.AsType[net.Error](err)
+	return ok
 }
 
 // withoutURL is the network's error without the request that met it.

@@ -69,7 +69,7 @@ func TestPrivateRoot(t *testing.T) {
 
 	r = b.run(append([]string{"--ca-file", b.path("none.pem")}, args...)...)
 	require.Equal(t, exitUsage, r.code)
-	require.Contains(t, r.stderr, "there is no "+b.path("none.pem"))
+	require.Contains(t, r.stderr, "--ca-file "+b.path("none.pem")+": there is no such file.\n  Name one that is there: --ca-file FILE\n")
 }
 
 // TestConnectionRefused needs nothing but a port on which nobody listens.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -46,6 +47,63 @@ func unreadable(what, path string, err error) error {
 	}
 	return nothing("%s %s cannot be read: %s.", trusted(what), path, withoutPath(err)).because(err).
 		then("Check the file and the disk, or name another.")
+}
+
+// parts are the errors that were joined, or the one that is alone.
+func parts(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	if err != nil {
+		return []error{err}
+	}
+	return nil
+}
+
+// firstOf is the first of joined errors, which the others resemble.
+func firstOf(err error) error {
+	for _, part := range parts(err) {
+		return part
+	}
+	return nil
+}
+
+// faults says what is wrong with accounts' files, in one text per directory.
+func faults(err error) []string {
+	var dirs []string
+	texts := make(map[string][]string)
+	for _, part := range parts(err) {
+		dir := ""
+		if e, ok := errors.AsType[*account.FileError](part); ok {
+			dir = path.Dir(e.Path)
+		}
+		if texts[dir] == nil {
+			dirs = append(dirs, dir)
+		}
+		texts[dir] = append(texts[dir], plain(part))
+	}
+	var all []string
+	for _, dir := range dirs {
+		all = append(all, strings.Join(texts[dir], "; "))
+	}
+	return all
+}
+
+func faultLines(err error) string {
+	var lines []string
+	for _, text := range faults(err) {
+		lines = append(lines, cleanf("  %s", text))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// plain is the error without the name of the package that has it.
+func plain(err error) string { return strings.TrimPrefix(err.Error(), "account: ") }
+
+// missingFor is the problem that the file which a flag names is not there.
+func missingFor(flag, path string) error {
+	return usage("%s %s: there is no such file.", flag, path).because(fs.ErrNotExist).
+		then("Name one that is there: %s FILE", flag)
 }
 
 // missing is the problem that a named file is not there.

@@ -56,14 +56,14 @@ func (p *problem) Unwrap() error { return p.err }
 // silent is a problem that has been told already: only its code is left.
 func (p *problem) silent() bool { return p.what == "" }
 
-// print tells it; command is the command line that met it.
+// print tells it; command is what root would type.
 func (p *problem) print(w io.Writer, command string) {
 	if p.silent() {
 		return
 	}
 	fmt.Fprintf(w, "clear-authz: %s\n", p.what)
 	if p.root {
-		fmt.Fprintf(w, "  Run it as root: sudo %s\n", command)
+		fmt.Fprintf(w, "  Run it as root: %s\n", command)
 	}
 	for _, line := range p.next {
 		fmt.Fprintf(w, "  %s\n", strings.ReplaceAll(line, "\n", "\n  "))

@@ -23,6 +23,9 @@ const (
 const letsEncryptHint = `Note: Let's Encrypt counts each pending authorization that is cleared as a failed
 validation (5 per name and hour); left alone, they end within 7 days.`
 
+// errNetwork stands for all errors of the network among the kinds of failures.
+var errNetwork = errors.New("network")
+
 // advice is what to do about the failures of one kind.
 var advice = []struct {
 	kind error
@@ -37,6 +40,8 @@ var advice = []struct {
 	{authz.ErrPending, "The CA did not settle what was answered. Run the same command with --dry-run later\n" +
 		"to see; step-ca and Caddy leave it pending until it expires, within 24 hours."},
 	{authz.ErrNoChallenge, "There is no challenge to answer. Try it with: --method deactivate"},
+	{errNetwork, "The network or the CA failed meanwhile. Run the same command again; what is cleared\n" +
+		"stays cleared."},
 	{authz.ErrForeign, "A URL is not of the CA that the account belongs to; nothing was sent there."},
 }
 
@@ -122,7 +127,7 @@ func (t *report) count(r authz.Result, rec record) {
 func (t *report) countFailure(r authz.Result, rec record) {
 	t.fail(rec, failureText(r.Err))
 	for _, a := range advice {
-		if errors.Is(r.Err, a.kind) {
+		if errors.Is(r.Err, a.kind) || a.kind == errNetwork && isNetwork(r.Err) {
 			t.advised[a.kind] = true
 		}
 	}

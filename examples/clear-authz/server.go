@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -47,11 +48,35 @@ func parseServer(named, from string) (server, error) {
 		return server{}, usage("%s %s is neither a host nor a directory URL.", from, named).
 			then("For example: --server acme-v02.api.letsencrypt.org")
 	}
+	if u.Scheme == "http" && !isLoopback(u.Hostname()) {
+		return server{}, usage("%s %s is not https: who is on the way could read and change what is sent.", from, named).
+			then("Give it with https, or leave it out.")
+	}
 	s := server{host: hostOf(raw)}
-	if strings.Trim(u.Path, "/") != "" || u.Scheme == "http" {
+	if strings.Trim(u.Path, "/") != "" {
 		s.directory = raw
 	}
 	return s, nil
+}
+
+// isLoopback reports whether host is this machine; tests run CAs there.
+func isLoopback(host string) bool {
+	return host == "localhost" || net.ParseIP(host).IsLoopback()
+}
+
+// sameDirectory reports whether two directory URLs differ in nothing but a slash
+// at the end, or the way to write the host.
+func sameDirectory(a, b string) bool {
+	u, err := url.Parse(a)
+	if err != nil {
+		return false
+	}
+	v, err := url.Parse(b)
+	if err != nil {
+		return false
+	}
+	return u.Scheme == v.Scheme && hostOf(a) == hostOf(b) && u.RawQuery == v.RawQuery &&
+		strings.TrimRight(u.Path, "/") == strings.TrimRight(v.Path, "/")
 }
 
 // chooseServer returns the CA that was named or, if none was, the one in the

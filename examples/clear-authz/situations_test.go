@@ -113,6 +113,10 @@ func situations() map[string]situation {
 			b.env["CLEAR_AUTHZ_SERVER"] = b.ca.DirectoryURL()
 			return runs(b.run("-n", b.path("logs")), b.run("-n", "--server", "acme-v02.api.letsencrypt.org", b.path("logs")))
 		}},
+		"server-by-directory": {run: func(b *bench) []outputs {
+			return runs(b.run("-n", "--server", "https://CA.test:443/directory/", b.path("logs")), b.run("-n", "--server", "https://ca.test/dir", b.path("logs")),
+				b.run("-n", "--server", "http://ca.test/directory", b.path("logs")))
+		}},
 		"server-that-is-none": {run: func(b *bench) []outputs {
 			b.env["CLEAR_AUTHZ_SERVER"] = "ftp://ca.test/dir"
 			return runs(b.run(b.path("logs")), b.run("--server", "two words", b.path("logs")))
@@ -132,9 +136,11 @@ func situations() map[string]situation {
 
 		"no-accounts": {run: func(b *bench) []outputs {
 			require.NoError(b.t, os.MkdirAll(b.path("empty/accounts"), 0o755))
+			b.write("keyless/accounts/ca.test/directory/1/regr.json", "{}")
 			b.write("broken/accounts/ca.test/directory/1/private_key.json", "{")
 			return runs(b.run("--config-dir", b.path("none"), b.path("logs")), b.run("--config-dir", b.path("empty"), b.path("logs")),
-				b.run("--config-dir", b.path("broken"), b.path("logs")))
+				b.run("--config-dir", b.path("broken"), b.path("logs")), b.run("--config-dir", b.path("keyless"), b.path("logs")),
+				b.run("--config-dir", b.path("letsencrypt/accounts"), b.path("logs")))
 		}},
 		"account-of-another-CA": {run: func(b *bench) []outputs {
 			b.write("other.log", certbotLog("https://acme-v02.api.letsencrypt.org/acme/authz/2635782511/659126392189"))
@@ -143,6 +149,18 @@ func situations() map[string]situation {
 		"another-broken-account": {run: func(b *bench) []outputs {
 			b.write("letsencrypt/accounts/ca.test/directory/0/private_key.json", "{")
 			return runs(b.run("-n", b.path("logs")))
+		}},
+		"two-broken-accounts": {run: func(b *bench) []outputs {
+			b.write("letsencrypt/accounts/ca.test/directory/0/private_key.json", "{")
+			b.write("letsencrypt/accounts/ca.test/directory/1/regr.json", "{")
+			return runs(b.run("-n", "-q", b.path("logs")))
+		}},
+		"look-up-fails-of-one": {config: fakeca.Config{Behavior: fakeca.Pebble}, run: func(b *bench) []outputs {
+			other := newBench(b.t, fakeca.Config{}).ca.Client() // nobody knows its key here
+			other.DirectoryURL = b.ca.DirectoryURL()
+			other.KID = "https://elsewhere.test/acct/1"
+			b.account(other, "9fd54dc85428a4b6a31583172b7e4162")
+			return runs(b.run(b.path("logs")))
 		}},
 		"two-accounts":                {run: twoAccounts},
 		"two-accounts-plain-URLs":     {config: fakeca.Config{Behavior: fakeca.Pebble}, run: twoAccountsPlain},
@@ -191,6 +209,11 @@ func situations() map[string]situation {
 		"CA-hangs": {config: fakeca.Config{Intercept: hang}, run: func(b *bench) []outputs {
 			b.transport = stuck{}
 			return runs(b.run("--timeout", "20ms", b.path("logs")))
+		}},
+		"CA-rejects-one-of-two": {run: rejectTwo},
+		"not-an-authorization":  {config: fakeca.Config{Intercept: notAnAuthorization}, run: somethingElse},
+		"CA-breaks-some": {config: fakeca.Config{Intercept: resetSome}, run: func(b *bench) []outputs {
+			return runs(b.run(b.path("logs")))
 		}},
 		"hostile-CA": {config: fakeca.Config{Intercept: hostile}, run: func(b *bench) []outputs {
 			return runs(b.run("-n", b.path("logs")), b.run("-n", "--json", b.path("logs")))
@@ -249,7 +272,7 @@ func accountOfOthers(b *bench) []outputs {
 	stranger := b.ca.NewAccount()
 	url := b.ca.Add(fakeca.Authorization{Identifier: "stranger.example.org", Owner: stranger.KID, Expires: farAway})
 	b.write("logs/letsencrypt.log.1", certbotLog(url))
-	return runs(b.run("-n", b.path("logs")), b.run(b.path("logs", "letsencrypt.log.1")))
+	return runs(b.run("-n", b.path("logs")), b.run("-n", "--json", "-q", b.path("logs")), b.run(b.path("logs", "letsencrypt.log.1")))
 }
 
 func accountDeactivated(b *bench) []outputs {

@@ -33,7 +33,10 @@ func TestParseServer(t *testing.T) {
 		require.NoError(t, err, named)
 		require.Equal(t, want, got, named)
 	}
-	for _, named := range []string{"ftp://ca.test/", "https://", "https:///dir", "a b", "https://user:pw@ca.test/", "\x1b[31m", ":"} {
+	got, err := parseServer("http://localhost:4001", "--server")
+	require.NoError(t, err)
+	require.Equal(t, server{host: "localhost:4001"}, got)
+	for _, named := range []string{"ftp://ca.test/", "https://", "https:///dir", "a b", "https://user:pw@ca.test/", "http://ca.test/directory", "http://192.0.2.1/", "http://localhost.example/", "\x1b[31m", ":"} {
 		_, err := parseServer(named, "--server")
 		require.Error(t, err, named)
 		require.Equal(t, exitUsage, err.(*problem).code, named)
@@ -73,18 +76,21 @@ func TestAssign(t *testing.T) {
 	urls := []string{"https://ca.test/acme/authz/2/20", "https://ca.test/acme/authz/1/10", "https://ca.test/acme/authz/2/21",
 		"https://ca.test/acme/authz/3/30", "https://ca.test/acme/authz-v3/40"}
 
-	jobs, strangers, unowned := assign(urls, []*account.Account{one, two})
+	jobs, strangers, unowned := assign(urls, []*account.Account{one, two}, false)
 	require.Equal(t, []job{{one, urls[1:2]}, {two, []string{urls[0], urls[2]}}}, jobs)
 	require.Equal(t, map[string]int{"3": 1}, strangers)
 	require.Equal(t, 1, unowned)
 
-	jobs, strangers, unowned = assign(urls, []*account.Account{one})
+	jobs, strangers, unowned = assign(urls, []*account.Account{one}, true)
 	require.Equal(t, []job{{one, []string{urls[1], urls[4]}}}, jobs)
 	require.Equal(t, map[string]int{"2": 2, "3": 1}, strangers)
 	require.Zero(t, unowned)
 
-	jobs, _, _ = assign(urls[:1], []*account.Account{one})
+	jobs, _, _ = assign(urls[:1], []*account.Account{one}, true)
 	require.Empty(t, jobs)
+
+	_, _, unowned = assign(urls, []*account.Account{one}, false) // there is another that the CA did not tell
+	require.Equal(t, 1, unowned)
 }
 
 // TestChooseServer checks that a CA is taken from the flag or the logs, and never

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/acmeauthz/acmeauthz/account"
 	"github.com/stretchr/testify/require"
 )
 
@@ -34,6 +35,14 @@ func TestQuickstart(t *testing.T) {
 	pending, total, err = s.pending()
 	require.NoError(t, err)
 	require.Equal(t, []int{0, 7}, []int{pending, total})
+
+	// What no log mentions stays pending, and the CA's database tells.
+	accounts, err := account.Certbot(os.DirFS(s.configDir))
+	require.NoError(t, err)
+	client := accounts[0].Client()
+	client.HTTPClient = s.ca.HTTPClient()
+	require.NoError(t, order(ctx, client, []string{"late.example.org"}))
+	require.EqualError(t, play(ctx, s, &out), "1 of 8 authorizations are still pending in the CA's own database")
 }
 
 // stable takes out what differs from run to run: the port, the account's random
