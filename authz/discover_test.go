@@ -2,8 +2,16 @@ package authz_test
 
 import (
 	"bytes"
+	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -117,4 +125,79 @@ func TestAccountThatReadsDeactivated(t *testing.T) {
 		require.ErrorIs(t, err, authz.ErrAccount)
 		require.ErrorContains(t, err, "account "+string(client.KID)+" is "+acme.StatusDeactivated)
 	})
+}
+
+// dialFails fails requests to a URL before a connection is made, n times.
+type dialFails struct {
+	http.RoundTripper
+	n   atomic.Int32
+	url atomic.Value
+}
+
+func (d *dialFails) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.String() == d.url.Load() && r.ContentLength > 300 && d.n.Add(-1) >= 0 { // a deactivation is longer than a read
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
+	}
+	return d.RoundTripper.RoundTrip(r)
+}
+
+// What never reached the CA is sent again without a look at what it did.
+func TestDeactivateWithoutAConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca := fakeca.New(fakeca.Config{})
+		client, url := ca.Client(), ca.Add(fakeca.Authorization{})
+		transport := &dialFails{RoundTripper: ca.Transport()}
+		transport.url.Store(url)
+		transport.n.Store(2)
+		client.HTTPClient = &http.Client{Transport: transport}
+		r := one(t, (&authz.Manager{Client: client}).Deactivate(t.Context(), authz.URLs(url)))
+		require.True(t, r.Changed, r.Err)
+		require.Negative(t, transport.n.Load(), "no dial has failed")
+		require.Equal(t, 1, ca.Count(fakeca.Read))
+		require.Equal(t, 1, ca.Count(fakeca.Deactivate))
+	})
+}
+
+// A certificate that does not verify will not do so the next time.
+func TestBadCertificateIsTriedOnce(t *testing.T) {
+	var connections atomic.Int32
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	server.StartTLS()
+	defer server.Close()
+	client := fakeca.New(fakeca.Config{}).Client()
+	client.HTTPClient, client.DirectoryURL = nil, server.URL+"/directory"
+	_, err := gather(t, (&authz.Manager{Client: client}).List(t.Context(), authz.URLs()))
+	_, ok := errors.AsType[*tls.CertificateVerificationError](err)
+	require.True(t, ok, err)
+	require.EqualValues(t, 1, connections.Load())
+}
+
+// The connections that a range has made do not outlive it.
+func TestConnectionsAreClosed(t *testing.T) {
+	var open atomic.Int32
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		at := "http://" + r.Host
+		_, _ = fmt.Fprintf(w, `{"newNonce":"%s/n","newAccount":"%s/a","newOrder":"%s/o"}`, at, at, at)
+	}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			open.Add(1)
+		case http.StateClosed:
+			open.Add(-1)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	client := fakeca.New(fakeca.Config{}).Client()
+	client.HTTPClient, client.DirectoryURL, client.KID = nil, server.URL+"/directory", acme.KeyID(server.URL+"/a/1")
+	_, err := gather(t, (&authz.Manager{Client: client}).List(t.Context(), authz.URLs()))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return open.Load() == 0 }, 5*time.Second, 10*time.Millisecond)
 }

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -152,30 +151,6 @@ func TestOutputCannotBeWritten(t *testing.T) {
 		require.Equal(t, exitFailed, code, args)
 		require.Contains(t, stderr.String(), "clear-authz: the output cannot be written: no space left on device.\n", args)
 	}
-}
-
-func TestNoPermission(t *testing.T) {
-	if os.Geteuid() == 0 {
-		t.Skip("root may read everything: run this test as another user")
-	}
-	b := leaked(t, fakeca.Config{})
-	require.NoError(t, os.Chmod(b.path("letsencrypt/accounts"), 0))
-	t.Cleanup(func() { os.Chmod(b.path("letsencrypt/accounts"), 0o700) })
-	r := b.run(b.path("logs"))
-	require.Equal(t, exitNothing, r.code)
-	require.Contains(t, r.stderr, "no permission to read")
-	require.Contains(t, r.stderr, "  Run it as root: sudo clear-authz "+b.path("logs")+"\n")
-
-	require.NoError(t, os.Chmod(b.path("logs/letsencrypt.log"), 0))
-	r = b.run(b.path("logs"))
-	require.Equal(t, exitNothing, r.code)
-	require.Contains(t, r.stderr, "letsencrypt.log: no permission to read it\nclear-authz: some logs could not be read.\n  Run it as root: sudo clear-authz "+b.path("logs")+"\n")
-
-	require.NoError(t, os.Chmod(b.path("logs"), 0))
-	t.Cleanup(func() { os.Chmod(b.path("logs"), 0o700) })
-	r = b.run(b.path("logs"))
-	require.Equal(t, exitNothing, r.code)
-	require.Contains(t, r.stderr, "no permission to read the logs below "+b.path("logs"))
 }
 
 func TestVerbose(t *testing.T) {
