@@ -80,7 +80,7 @@ func (p *lego) message(s *stream, message []byte) {
 	} else if url, ok := cutPrefix(message, "Skipping deactivating of valid auth: "); ok {
 		s.sawURL(AuthorizationSeen, url, "valid")
 	} else if bytes.HasPrefix(message, []byte("acme: Registering account")) {
-		s.startRun("", "")
+		s.startRunUnlessFresh()
 	}
 }
 
@@ -123,9 +123,7 @@ func (p *lego) named(s *stream, names []string, message []byte) {
 
 // obtaining starts an order, and a run unless one has just started: lego makes one order after the other.
 func (p *lego) obtaining(s *stream, names []string) {
-	if s.order != nil || s.run.place.Line == 0 {
-		s.startRun("", "")
-	}
+	s.startRunUnlessFresh()
 	s.startOrder(names...)
 }
 
@@ -133,7 +131,7 @@ func (p *lego) obtaining(s *stream, names []string) {
 func (p *lego) plain(s *stream, message []byte) {
 	switch {
 	case bytes.HasPrefix(message, []byte("No key found for account ")):
-		s.startRun("", "")
+		s.startRunUnlessFresh()
 	case bytes.HasPrefix(message, []byte("Could not ")), bytes.HasPrefix(message, []byte("error: ")), bytes.HasPrefix(message, []byte("acme: ")):
 		p.failed = true
 		legoError(s, message)

@@ -219,9 +219,10 @@ func (s *stream) startRun(version, command string) {
 	s.exchange.drop()
 }
 
-// startRunUnless starts a run if there is none yet, for clients that write nothing when they start.
-func (s *stream) startRunUnless() {
-	if s.run.place.Line == 0 {
+// startRunUnlessFresh starts a run unless one has started in which nothing happened yet, for clients whose first line may
+// be any of several.
+func (s *stream) startRunUnlessFresh() {
+	if s.run.place.Line == 0 || s.run.told {
 		s.startRun("", "")
 	}
 }
