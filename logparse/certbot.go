@@ -58,23 +58,30 @@ func (p *certbot) line(s *stream, text []byte) bool {
 	if !ok {
 		return false
 	}
-	s.mark(rest)
 	switch {
 	case string(logger) == "acme.client":
 		p.acme.record(s, message)
 	case bytes.HasPrefix(logger, []byte("certbot")):
 		p.record(s, message)
 	}
+	s.mark(rest)
 	return true
 }
 
 // more reads a line that continues a record.
 func (p *certbot) more(s *stream, text []byte) bool {
-	if p.exiting && len(text) > 0 && text[0] != ' ' && !bytes.HasPrefix(text, []byte("Traceback ")) {
+	if p.exiting && isException(text) {
 		p.exit, p.exitAt = append(p.exit[:0], text[:min(len(text), maxMessage)]...), s.at
 	}
 	p.acme.line(s, text)
 	return true
+}
+
+// isException reports whether a line of a traceback says what was raised. What Certbot 2.1 raises about nearly everything
+// that a CA answers says nothing.
+func isException(line []byte) bool {
+	return len(line) > 0 && line[0] != ' ' && !bytes.HasPrefix(line, []byte("Traceback ")) &&
+		!bytes.HasPrefix(line, []byte("During handling of ")) && string(line) != "AttributeError: can't set attribute"
 }
 
 // record reads the message of a record by Certbot itself.

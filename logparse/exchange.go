@@ -36,8 +36,7 @@ type exchange struct {
 
 // drop forgets what is going on.
 func (x *exchange) drop() {
-	*x = exchange{payload: x.payload[:0], next: x.next[:0], protected: x.protected}
-	x.answered = true
+	*x = exchange{payload: x.payload[:0], next: x.next[:0], protected: x.protected[:0], answered: true}
 }
 
 // signing notes the payload of the request that follows.

@@ -53,7 +53,13 @@ func (p *lego) line(s *stream, text []byte) bool {
 	}
 	s.clock.setLocal(t)
 	p.failed = false
+	p.read(s, message)
 	s.mark(message)
+	return true
+}
+
+// read reads what follows the time.
+func (p *lego) read(s *stream, message []byte) {
 	level := message
 	for _, l := range []string{"[INFO] ", "[WARN] "} {
 		message, _ = cutPrefix(message, l)
@@ -61,10 +67,9 @@ func (p *lego) line(s *stream, text []byte) bool {
 	p.deactivated(s, message)
 	if len(level) == len(message) {
 		p.plain(s, message)
-		return true
+		return
 	}
 	p.message(s, message)
-	return true
 }
 
 // message reads the message of a line with a level.

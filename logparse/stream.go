@@ -215,7 +215,7 @@ func (s *stream) note(e *Event) {
 func (s *stream) startRun(version, command string) {
 	s.leaveRun()
 	s.run = run{place: s.at, when: s.clock.instant(), version: clip(version, maxMessage), command: clip(command, maxText), pid: s.pid}
-	s.order = nil
+	s.order, s.account = nil, ""
 	s.exchange.drop()
 }
 
