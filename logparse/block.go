@@ -3,114 +3,88 @@ package logparse
 import (
 	"bytes"
 	"io"
-	"iter"
 	"strings"
 )
 
 // A block is a piece of a log: whole lines, but for one that is longer than maxLine or at the end.
 type block struct {
-	data     []byte
-	offset   int64 // of data in the log
-	line     int64 // number of its first line
-	mentions []sighting
+	data      []byte
+	offset    int64 // of data in the log
+	line      int64 // number of its first line
+	sightings []sighting
 }
 
-// A sighting is what a Scanner found, kept.
+// A sighting is a mention that a Scanner found.
 type sighting struct {
 	url    string
 	offset int64
 }
 
 // blockSize is how much of a log is looked at together, and maxLine the longest line that is kept in one piece. What is
-// longer is cut where no URL is, if there is such a place: nothing that clients log has lines like that.
+// longer is cut where no URL is, if there is such a place: no client logs lines like that.
 const (
 	blockSize = 256 << 10
 	maxLine   = 1 << 20
 )
 
-// blocks yields what r holds, block by block. A block is valid until the next one. An error is a *ReadError without a
-// name, and the last pair.
-func blocks(r io.Reader) iter.Seq2[*block, error] {
-	return func(yield func(*block, error) bool) {
-		plain := newDecompressor(r)
-		defer plain.Close()
-		b := blockReader{r: plain, buf: make([]byte, blockSize), line: 1}
-		for {
-			next, err := b.next()
-			if next != nil && !yield(next, nil) {
-				return
-			}
-			if err == io.EOF {
-				return
-			}
-			if err != nil {
-				yield(nil, &ReadError{Offset: plain.offset, Err: err})
-				return
-			}
-		}
-	}
-}
-
 // A blockReader makes blocks of what it reads.
 type blockReader struct {
-	r      io.Reader
-	buf    []byte
-	start  int // of what has not been in a block
-	end    int
-	offset int64 // of buf[start]
-	line   int64
-	err    error
-
-	scanner Scanner
-	block   block
+	r       io.Reader
+	rest    []byte // read, but not in a block yet
+	offset  int64  // of rest
+	line    int64
+	err     error
+	full    bool // the last Read returned as much as it was asked for
+	scanner *Scanner
 }
 
-// next returns the next block, or nil, and the error that came after it.
-func (b *blockReader) next() (*block, error) {
-	for b.err == nil {
-		if n := bytes.LastIndexByte(b.buf[b.start:b.end], '\n'); n >= 0 {
-			return b.take(n + 1), nil
+// next makes b the next block. It reports false if there is none.
+func (r *blockReader) next(b *block) bool {
+	data := append(b.data[:0], r.rest...)
+	cut := 0
+	for r.err == nil && cut == 0 {
+		data = r.fill(data)
+		cut = bytes.LastIndexByte(data, '\n') + 1
+		if cut == 0 && len(data) >= maxLine {
+			cut = cutAt(data)
 		}
-		if b.end-b.start >= maxLine {
-			return b.take(cutAt(b.buf[b.start:b.end])), nil
+	}
+	if r.err != nil && cut == 0 {
+		cut = len(data)
+	}
+	r.rest = append(r.rest[:0], data[cut:]...)
+	b.data, b.offset, b.line, b.sightings = data[:cut], r.offset, r.line, b.sightings[:0]
+	r.offset += int64(cut)
+	if cut == 0 {
+		return false
+	}
+	r.scan(b)
+	return true
+}
+
+// scan finds the authorizations in b, and counts its lines.
+func (r *blockReader) scan(b *block) {
+	r.line += int64(bytes.Count(b.data, []byte{'\n'}))
+	r.scanner.load(b.data, b.offset, r.err != nil && r.err != io.EOF && len(r.rest) == 0)
+	for r.scanner.Scan() {
+		m := r.scanner.Match()
+		if n := len(b.sightings); n > 0 && b.sightings[n-1].url == string(m.URL) {
+			b.sightings = append(b.sightings, sighting{b.sightings[n-1].url, m.Offset})
+		} else {
+			b.sightings = append(b.sightings, sighting{string(m.URL), m.Offset})
 		}
-		b.fill()
 	}
-	if b.start < b.end {
-		return b.take(b.end - b.start), b.err
-	}
-	return nil, b.err
 }
 
-// take makes a block of the next n bytes.
-func (b *blockReader) take(n int) *block {
-	data := b.buf[b.start : b.start+n]
-	b.block = block{data: data, offset: b.offset, line: b.line, mentions: b.block.mentions[:0]}
-	b.scanner.load(data, b.offset, b.err != nil && b.err != io.EOF)
-	for b.scanner.Scan() {
-		m := b.scanner.Match()
-		b.block.mentions = append(b.block.mentions, sighting{string(m.URL), m.Offset})
+// fill appends what is read next to data, which has room for at least a block.
+func (r *blockReader) fill(data []byte) []byte {
+	if cap(data)-len(data) < blockSize/2 {
+		data = append(make([]byte, 0, max(blockSize, 2*cap(data))), data...)
 	}
-	b.start += n
-	b.offset += int64(n)
-	b.line += int64(bytes.Count(data, newline))
-	return &b.block
-}
-
-var newline = []byte{'\n'}
-
-// fill reads more, after making room for it.
-func (b *blockReader) fill() {
-	if b.start > 0 {
-		copy(b.buf, b.buf[b.start:b.end])
-		b.start, b.end = 0, b.end-b.start
-	}
-	if b.end == len(b.buf) {
-		b.buf = append(b.buf, make([]byte, len(b.buf))...)
-	}
-	n, err := readSome(b.r, b.buf[b.end:])
-	b.end += n
-	b.err = err
+	free := data[len(data):cap(data)]
+	n, err := readSome(r.r, free)
+	r.err, r.full = err, n == len(free)
+	return data[:len(data)+n]
 }
 
 // readSome reads until there is something, or an error.
@@ -136,7 +110,7 @@ func cutAt(line []byte) int {
 	return len(line)
 }
 
-// load makes s scan data, which follows on what it scanned before, and is complete. Arrays go on.
+// load makes s scan data, which follows on what it scanned before, and is complete: whole lines. An array goes on.
 func (s *Scanner) load(data []byte, base int64, failed bool) {
 	s.r, s.err = noMore, io.EOF
 	if failed {

@@ -88,7 +88,7 @@ func newStream(t *teller, key string) *stream {
 }
 
 // feed reads a payload.
-func (s *stream) feed(p payload) {
+func (s *stream) feed(p *payload) {
 	text := p.text
 	if len(s.partial) > 0 || p.partial {
 		if len(s.partial)+len(text) <= maxRecord {
@@ -98,7 +98,7 @@ func (s *stream) feed(p payload) {
 			return
 		}
 		text = s.partial
-		s.mentions = s.scan(text)
+		s.sightings = s.scan(text)
 		s.partial = s.partial[:0]
 	}
 	s.at = s.place
@@ -154,7 +154,7 @@ func (s *stream) recognized() {
 
 // mention keeps the URLs in the line at hand, and tells of those that no event has, unless the record goes on.
 func (s *stream) mention() {
-	for _, m := range s.mentions {
+	for _, m := range s.sightings {
 		if len(s.loose) < maxLoose || !s.open {
 			s.loose = append(s.loose, looseSighting{m.url, s.at, s.clock.instant()})
 		}
@@ -180,9 +180,6 @@ func (s *stream) emit(e Event) {
 
 // tell is emit for an event outside any run.
 func (s *stream) tell(e Event) {
-	if s.stopped {
-		return
-	}
 	if e.Line == 0 {
 		e.Place = s.at
 	}
@@ -193,9 +190,7 @@ func (s *stream) tell(e Event) {
 	e.Account = cmp.Or(e.Account, s.account)
 	e.Host, e.Unit, e.PID = s.host, s.unit, cmp.Or(e.PID, s.pid)
 	s.note(&e)
-	if !s.yield(e, nil) {
-		s.stopped = true
-	}
+	s.events = append(s.events, e)
 }
 
 // note remembers the URLs that an event has.
@@ -331,7 +326,7 @@ func (s *stream) finish() {
 		f.finish(s)
 	}
 	s.open = false
-	s.mentions = nil
+	s.sightings = nil
 	s.mention()
 }
 
@@ -339,7 +334,7 @@ func (s *stream) finish() {
 func (s *stream) end() {
 	if len(s.partial) > 0 {
 		text := s.partial
-		s.mentions, s.partial = s.scan(text), nil
+		s.sightings, s.partial = s.scan(text), nil
 		s.line(text)
 		s.mention()
 	}
