@@ -84,8 +84,9 @@ func checkSplit(t *testing.T, data []byte, at int) {
 	if at < 0 || at > len(data) || len(data) == 0 {
 		return
 	}
-	at += bytes.IndexByte(data[at:], '\n') + 1
-	if at == 0 || at >= len(data) || isMagic(data[at:]) {
+	n := bytes.IndexByte(data[at:], '\n') + 1
+	at += n
+	if n == 0 || at == len(data) || isMagic(data[at:]) {
 		return
 	}
 	whole := fstest.MapFS{"x.log": {Data: data}}
