@@ -40,7 +40,7 @@ func (u *unwrapper) syslogLine(p *payload, depth int, yield func(payload)) bool 
 	}
 	var t time.Time
 	var n int
-	if isDigit(text[7]) {
+	if text[6] != ' ' {
 		t, n = u.fullTime(text)
 	} else {
 		t, n = u.shortTime(text)
