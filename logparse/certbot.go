@@ -71,7 +71,7 @@ func (p *certbot) line(s *stream, text []byte) bool {
 // more reads a line that continues a record.
 func (p *certbot) more(s *stream, text []byte) bool {
 	if p.exiting && isException(text) {
-		p.exit, p.exitAt = append(p.exit[:0], text[:min(len(text), maxMessage)]...), s.at
+		p.exit, p.exitAt = append(p.exit[:0], text[:min(len(text), maxDetail)]...), s.at
 	}
 	p.acme.line(s, text)
 	return true

@@ -62,7 +62,7 @@ func checkNothingLost(t *testing.T, data []byte) {
 	known := map[string]bool{}
 	for e, err := range fixed.Events(bytes.NewReader(data)) {
 		require.NoError(t, err)
-		require.LessOrEqual(t, len(e.Message), maxMessage)
+		require.LessOrEqual(t, len(e.Message), maxDetail)
 		if e.Authorization != nil {
 			known[e.Authorization.URL] = true
 		}

@@ -367,7 +367,7 @@ func problemIn(doc *literal, r ref) *Problem {
 	if !doc.isObject(r) {
 		return nil
 	}
-	p := &Problem{Type: clip(doc.str(doc.member(r, "type")), maxMessage), Detail: clip(doc.str(doc.member(r, "detail")), maxMessage)}
+	p := &Problem{Type: clip(doc.str(doc.member(r, "type")), maxDetail), Detail: clip(doc.str(doc.member(r, "detail")), maxDetail)}
 	if n, ok := doc.num(doc.member(r, "status")); ok && n > 0 && n < 1000 {
 		p.Status = int(n)
 	}

@@ -189,7 +189,7 @@ func legoProblem(message string) *Problem {
 	p := &Problem{Status: n}
 	before, after, ok := strings.Cut(rest, "urn:")
 	if !ok {
-		p.Detail = clip(rest, maxMessage)
+		p.Detail = clip(rest, maxDetail)
 		return p
 	}
 	for part := range strings.SplitSeq(before, " :: ") {
@@ -198,7 +198,7 @@ func legoProblem(message string) *Problem {
 		}
 	}
 	kind, detail, _ := strings.Cut(after, " :: ")
-	p.Type, p.Detail = clip("urn:"+kind, maxMessage), clip(detail, maxMessage)
+	p.Type, p.Detail = clip("urn:"+kind, maxDetail), clip(detail, maxDetail)
 	return p
 }
 

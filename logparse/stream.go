@@ -79,7 +79,7 @@ const (
 	maxLoose   = 4096     // mentions in one record
 	maxRecord  = 1 << 20  // bytes of a record that is kept
 	maxMark    = 256      // bytes of the last line of a run
-	maxMessage = 1 << 10  // bytes of Event.Message and Problem.Detail
+	maxDetail = 1 << 10  // bytes of Event.Message and Problem.Detail
 	maxText    = 64 << 10 // bytes of a command line
 )
 
@@ -209,7 +209,7 @@ func (s *stream) note(e *Event) {
 // of the times may be known.
 func (s *stream) startRun(version, command string) {
 	s.leaveRun()
-	s.run = run{place: s.at, when: s.clock.instant(), version: clip(version, maxMessage), command: clip(command, maxText), pid: s.pid}
+	s.run = run{place: s.at, when: s.clock.instant(), version: clip(version, maxDetail), command: clip(command, maxText), pid: s.pid}
 	s.order, s.account = nil, ""
 	s.exchange.drop()
 }
@@ -238,14 +238,14 @@ func (s *stream) tellRun() {
 func (s *stream) leaveRun() {
 	s.exchange.abandon(s)
 	if s.tellRun(); s.run.place.Line > 0 && !s.run.ended && s.run.lastAt.Line > 0 {
-		s.emit(Event{Kind: RunStopped, Place: s.run.lastAt, Time: s.clock.time(s.run.lastWhen), Message: clip(string(s.run.lastText), maxMessage)})
+		s.emit(Event{Kind: RunStopped, Place: s.run.lastAt, Time: s.clock.time(s.run.lastWhen), Message: clip(string(s.run.lastText), maxDetail)})
 	}
 }
 
 // endRun tells that the client ended: with exit "" if it had success.
 func (s *stream) endRun(exit, message string) {
 	s.run.ended = true
-	s.emit(Event{Kind: RunEnded, Exit: exit, Message: clip(message, maxMessage)})
+	s.emit(Event{Kind: RunEnded, Exit: exit, Message: clip(message, maxDetail)})
 }
 
 // orderID returns what names the order that the client works on, nil if none is known.
@@ -264,7 +264,7 @@ func (s *stream) mark(text []byte) {
 
 // fail tells that something went wrong at the client, with one name or, if that is empty, the run.
 func (s *stream) fail(cause Cause, message, name string) {
-	e := Event{Kind: FailureSeen, Cause: cause, Message: clip(message, maxMessage)}
+	e := Event{Kind: FailureSeen, Cause: cause, Message: clip(message, maxDetail)}
 	if name != "" {
 		e.Authorization = s.named(name, "")
 	}
