@@ -135,7 +135,7 @@ func BenchmarkLiteralOn(b *testing.B) {
 		"doubledBackslash2": `"\\",`,
 		"blanks":            `                              `,
 		"spelledBlanks":     `\n`,
-		"doubledThenBlanks": `"\\"          `,
+		"doubledThenBlanks": `"\\"          ,`,
 		"words":             `a:`,
 		"mismatched":        `[{]`,
 		"apostrophes":       `'`,
