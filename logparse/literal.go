@@ -607,7 +607,8 @@ func (l *literal) content(r ref) (b []byte, passes int) {
 	if l.doubled {
 		passes++
 	}
-	return b[level+1 : len(b)-level-1], passes
+	end := len(b) - level - 1
+	return b[level+1 : end : end], passes
 }
 
 // decoded returns a complete string or a word as it is meant.
