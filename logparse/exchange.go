@@ -2,6 +2,7 @@ package logparse
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"net/http"
 	"strconv"
@@ -64,29 +65,24 @@ func (s *stream) request(method string, url []byte) {
 	*x = exchange{at: s.at, when: s.clock.instant(), method: method, url: string(url), payload: payload, next: next[:0], protected: x.protected}
 }
 
-// protect reads the protected header of a JWS, in base64url: it names the account (RFC 8555 §6.2).
+// protect reads the protected header of a JWS, in base64url: it names the account (RFC 8555 §6.2). The headers of one
+// account nearly always start alike, up to the nonce, so that few have to be decoded.
 func (s *stream) protect(header []byte) {
 	x := &s.exchange
-	const start = 160 // headers of one account start alike, up to the nonce
-	head := header[:min(len(header), start)]
-	if bytes.Equal(head, x.protected) {
+	if len(header) > maxText || len(x.protected) > 0 && bytes.HasPrefix(header, x.protected) {
 		return
 	}
-	if kid, ok := kidIn(header); ok {
-		s.account = kid
-		x.protected = append(x.protected[:0], head...)
-	}
-}
-
-// kidIn returns the account that a protected header names.
-func kidIn(header []byte) (string, bool) {
-	if len(header) > maxText {
-		return "", false
-	}
-	header = bytes.TrimRight(header, "=")
 	text := make([]byte, base64.RawURLEncoding.DecodedLen(len(header)))
-	n, _ := base64.RawURLEncoding.Decode(text, header)
-	return kidOf(text[:n])
+	n, _ := base64.RawURLEncoding.Decode(text, bytes.TrimRight(header, "="))
+	kid, ok := kidOf(text[:n])
+	if !ok {
+		return
+	}
+	s.account = kid
+	if i := bytes.Index(text, []byte(`"`+kid+`"`)); i >= 0 {
+		end := (i+len(kid)+2+2)/3*4 + 4 // past the quote
+		x.protected = append(x.protected[:0], header[:min(end, len(header))]...)
+	}
 }
 
 // kidOf returns the account that a decoded protected header names.
@@ -110,25 +106,41 @@ func (s *stream) response(status int) {
 
 // header notes a header line of the answer.
 func (s *stream) header(line []byte) {
+	if len(line) == 0 || !strings.ContainsRune("lLdDrR", rune(line[0])) {
+		return
+	}
 	name, value, ok := bytes.Cut(line, []byte{':'})
-	if !ok || len(name) < len("Date") || len(name) > len("Retry-After") {
+	if !ok {
 		return
 	}
 	value = bytes.TrimSpace(value)
 	x := &s.exchange
-	switch {
-	case bytes.EqualFold(name, []byte("Location")):
-		x.location = string(value)
-	case bytes.EqualFold(name, []byte("Link")):
-		if up := linkUp(string(value)); up != "" {
-			x.up = up
+	switch len(name) {
+	case len("Date"):
+		if bytes.EqualFold(name, []byte("Date")) {
+			s.date(value)
+		} else if bytes.EqualFold(name, []byte("Link")) {
+			x.up = cmp.Or(linkUp(string(value)), x.up)
 		}
-	case bytes.EqualFold(name, []byte("Retry-After")):
-		x.retryAfter = retryAfter(string(value), s.clock.now())
-	case bytes.EqualFold(name, []byte("Date")):
-		if d, err := http.ParseTime(string(value)); err == nil {
-			s.clock.date(d)
+	case len("Location"):
+		if bytes.EqualFold(name, []byte("Location")) {
+			x.location = string(value)
 		}
+	case len("Retry-After"):
+		if bytes.EqualFold(name, []byte("Retry-After")) {
+			x.retryAfter = retryAfter(string(value), s.clock.now())
+		}
+	}
+}
+
+// date notes the Date of an answer. Most come in the same second as the one before.
+func (s *stream) date(value []byte) {
+	if string(value) == s.lastDate {
+		return
+	}
+	s.lastDate = string(value)
+	if d, err := http.ParseTime(s.lastDate); err == nil {
+		s.clock.date(d)
 	}
 }
 

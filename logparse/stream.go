@@ -49,6 +49,7 @@ type stream struct {
 	}
 
 	exchange  exchange
+	lastDate  string
 	order     *Order // the one that the client works on, where the parser keeps it
 	challenge challengeIndex
 	orders    orderIndex
@@ -76,11 +77,11 @@ type looseSighting struct {
 }
 
 const (
-	maxLoose   = 4096     // mentions in one record
-	maxRecord  = 1 << 20  // bytes of a record that is kept
-	maxMark    = 256      // bytes of the last line of a run
+	maxLoose  = 4096     // mentions in one record
+	maxRecord = 1 << 20  // bytes of a record that is kept
+	maxMark   = 256      // bytes of the last line of a run
 	maxDetail = 1 << 10  // bytes of Event.Message and Problem.Detail
-	maxText    = 64 << 10 // bytes of a command line
+	maxText   = 64 << 10 // bytes of a command line
 )
 
 func newStream(t *teller, key string) *stream {
