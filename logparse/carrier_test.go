@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -291,6 +292,36 @@ func TestUnwrapRecorded(t *testing.T) {
 	}
 }
 
+// TestUnwrapJournalctl unwraps the same messages out of each format that journalctl wrote them in.
+func TestUnwrapJournalctl(t *testing.T) {
+	exact := []string{"first line", `  indented {"a": "b"}`, "INFO\tcoloured", "multi", "  line", "", "end", "0123", "56789",
+		"bytes \xff\x01"}
+	// For a terminal, journalctl expands tabs and hides what is no text.
+	shown := slices.Clone(exact)
+	shown[2], shown[9] = "INFO        coloured", "[8B blob data]"
+	for format, want := range map[string][]string{
+		"short": shown, "short-precise": shown, "short-iso": shown, "short-iso-precise": shown, "short-full": shown,
+		"with-unit": shown, "no-hostname": shown,
+		"json": exact, "json-seq": exact, "export": append(slices.Clone(exact), strings.Repeat("z", 5000)),
+	} {
+		t.Run(format, func(t *testing.T) {
+			data, err := os.ReadFile("testdata/carriers/journalctl/" + format + ".txt")
+			require.NoError(t, err)
+			got, streams := payloads(newUnwrapper(), strings.TrimSuffix(string(data), "\n"))
+			require.Equal(t, want, texts(got))
+			require.NotEqual(t, streams[0], streams[3])
+			for i, p := range got {
+				require.Equal(t, format != "no-hostname", p.Host == "web01", p)
+				require.Contains(t, []string{"lego", "big"}, p.Unit)
+				process := min(i/3, 1)
+				require.Equal(t, 29336+process, p.PID)
+				require.Equal(t, p.Unit == "lego", streams[i] == streams[3*process])
+				require.Regexp(t, `^2026-11-24T02:48:58(\.\d+)?Z$`, p.Time)
+			}
+		})
+	}
+}
+
 // texts returns the text of each payload.
 func texts(all []unwrapped) (s []string) {
 	for _, p := range all {
@@ -404,7 +435,7 @@ func FuzzUnwrap(f *testing.F) {
 			before := bytes.Clone(line)
 			u.unwrap(line, yield)
 			require.Equal(t, before, line, "the line was changed")
-			if bytes.ContainsAny(line, "{|[]:=\x1b") {
+			if bytes.ContainsAny(line, "{|[]:=<\x1b") {
 				continue
 			}
 			last.unwrap(line, func(p payload) {
