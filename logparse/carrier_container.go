@@ -91,7 +91,7 @@ func barAfterName(b []byte) int {
 
 // inContainerName reports whether the name of a container, or of a service's task and its node, can have c in it.
 func inContainerName(c byte) bool {
-	return isDigit(c) || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '-' || c == '_' || c == '.' || c == '@'
+	return classes[c]&inID != 0 || c == '.' || c == '@'
 }
 
 // kubectl yields what is in a line with the name of a pod and a container in front.
