@@ -85,12 +85,30 @@ func (u *unwrapper) unwrap(line []byte, yield func(payload)) {
 		return
 	}
 	line = trimReturns(line)
-	if len(line) == 0 {
-		u.syslog.indent = 0
+	if u.syslog.indent == 0 && !startsCarrier(line) && bytes.IndexByte(line, esc) < 0 {
 		yield(payload{text: line})
 		return
 	}
 	u.layer(payload{text: line}, 0, yield)
+}
+
+// startsCarrier reports whether carried may take a line for a carrier's. Most lines are nobody's but the client's, and
+// it costs little to see that.
+func startsCarrier(line []byte) bool {
+	if len(line) == 0 {
+		return false
+	}
+	switch first := line[0]; {
+	case first >= '0' && first <= '9':
+		return isoShape(line, 'T') || barAfterName(line) > 0
+	case first >= 'A' && first <= 'Z':
+		return len(line) > 3 && line[3] == ' ' || barAfterName(line) > 0
+	case first >= 'a' && first <= 'z':
+		return barAfterName(line) > 0
+	case first == '{' || first == recordSeparator || first == '<' || first == '[' || first == '_':
+		return true
+	}
+	return false
 }
 
 // end yields what is left when the input has ended.
@@ -106,16 +124,17 @@ func (u *unwrapper) layer(p payload, depth int, yield func(payload)) {
 		b.bare = stripEscapes(b.bare[:0], p.text)
 		p.text, p.carried = trimReturns(b.bare), true
 	}
+	indent := u.syslog.indent
+	u.syslog.indent = 0
 	// A piece of a line is not looked at: the rest of its carrier is in another.
-	if depth == maxCarriers || p.partial || len(p.text) == 0 || !u.carried(&p, depth, yield) {
+	if depth == maxCarriers || p.partial || len(p.text) == 0 || !u.carried(&p, indent, depth, yield) {
 		yield(p)
 	}
 }
 
-// carried yields what is in p.text, and reports whether that is a carrier's.
-func (u *unwrapper) carried(p *payload, depth int, yield func(payload)) bool {
-	indent := u.syslog.indent
-	u.syslog.indent = 0
+// carried yields what is in p.text, and reports whether that is a carrier's. If indent is not 0, it is how far
+// journalctl indents what belongs to the line before.
+func (u *unwrapper) carried(p *payload, indent, depth int, yield func(payload)) bool {
 	switch first := p.text[0]; {
 	case first == '{' || first == recordSeparator:
 		return u.object(p, depth, yield)

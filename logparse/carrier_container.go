@@ -58,28 +58,40 @@ func containerRuntime(b []byte) (text []byte, partial, ok bool) {
 // compose yields what is in a line with the name of a container in front, as docker compose writes it: padded so that
 // all lines start in the same column, with at least two blanks.
 func (u *unwrapper) compose(p *payload, depth int, yield func(payload)) bool {
-	name := 0
-	for name < len(p.text) && name < maxName && inContainerName(p.text[name]) {
-		name++
-	}
-	bar := name
-	for bar < len(p.text) && bar < maxName && p.text[bar] == ' ' {
-		bar++
-	}
-	if name == 0 || bar < name+2 || bar >= len(p.text) || p.text[bar] != '|' {
+	bar := barAfterName(p.text)
+	if bar == 0 {
 		return false
 	}
-	unit, text := p.text[:name], p.text[bar+1:]
+	text := p.text[bar+1:]
 	if len(text) > 0 && text[0] != ' ' {
 		return false
 	}
-	u.identify(p, nil, unit, 0)
+	u.identify(p, nil, bytes.TrimRight(p.text[:bar], " "), 0)
 	return u.next(p, bytes.TrimPrefix(text, []byte(" ")), depth, yield)
+}
+
+// barAfterName returns the position of the bar that is behind the name of a container and at least two blanks, 0 if there
+// is none.
+func barAfterName(b []byte) int {
+	i := 0
+	for i < len(b) && i < maxName && inContainerName(b[i]) {
+		i++
+	}
+	if i == 0 || i+2 >= len(b) || b[i] != ' ' || b[i+1] != ' ' {
+		return 0
+	}
+	for i < len(b) && i < 2*maxName && b[i] == ' ' {
+		i++
+	}
+	if i == len(b) || b[i] != '|' {
+		return 0
+	}
+	return i
 }
 
 // inContainerName reports whether the name of a container, or of a service's task and its node, can have c in it.
 func inContainerName(c byte) bool {
-	return isDigit(c) || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '-' || c == '_' || c == '.' || c == '@'
+	return classes[c]&inID != 0 || c == '.' || c == '@'
 }
 
 // kubectl yields what is in a line with the name of a pod and a container in front.

@@ -64,6 +64,7 @@ func (u *unwrapper) logged(p *payload, t time.Time, h syslogHeader, n, depth int
 	u.message(p, text, depth, yield)
 	if depth == 0 {
 		u.syslog.last, u.syslog.indent = *p, n
+		u.syslog.last.text = nil
 	}
 	return true
 }

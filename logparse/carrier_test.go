@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -88,6 +89,10 @@ var unwrapTests = map[string]struct {
 		{Text: "a", Time: "2025-11-25T02:00:01Z", Host: "h", Unit: "x", Carried: true}}},
 	"syslog, leap day": {"Feb 29 02:00:01 h x: a", []unwrapped{
 		{Text: "a", Time: "2024-02-29T02:00:01Z", Host: "h", Unit: "x", Carried: true}}},
+	"syslog, one day and another": {"Nov 23 21:08:23 h x: a\nNov 23 21:08:24 h x: b\nNov 23 21:08:24.5 h x: c", []unwrapped{
+		{Text: "a", Time: "2026-11-23T21:08:23Z", Host: "h", Unit: "x", Carried: true},
+		{Text: "b", Time: "2026-11-23T21:08:24Z", Host: "h", Unit: "x", Carried: true},
+		{Text: "c", Time: "2026-11-23T21:08:24.5Z", Host: "h", Unit: "x", Carried: true}}},
 	"syslog, no such day": {"Feb 30 02:00:01 h x: a", []unwrapped{{Text: "a", Host: "h", Unit: "x", Carried: true}}},
 	"syslog with priority": {"<34>Nov 23 21:08:23 web01 lego[4242]: a", []unwrapped{
 		{Text: "a", Time: "2026-11-23T21:08:23Z", Host: "web01", Unit: "lego", PID: 4242, Carried: true}}},
@@ -102,9 +107,9 @@ var unwrapTests = map[string]struct {
 		{Text: "a", Time: "2026-11-23T21:08:23Z", Unit: "lego", PID: 7, Carried: true}}},
 	"syslog, repeated": {"Nov 23 21:08:23 h lego[7]: message repeated 2 times: [ a]", []unwrapped{
 		{Text: "a", Time: "2026-11-23T21:08:23Z", Host: "h", Unit: "lego", PID: 7, Carried: true}}},
-	"syslog, escapes": {"Nov 23 21:08:23 h x: a#011b#015#012#033[1mc#033[0m #999 #080 #200 #12", []unwrapped{
+	"syslog, escapes": {"Nov 23 21:08:23 h x: a#011b#015#012#033[1mc#033[0m #999 #080 #077 #200 #12", []unwrapped{
 		{Text: "a\tb", Time: "2026-11-23T21:08:23Z", Host: "h", Unit: "x", Carried: true},
-		{Text: "c #999 #080 #200 #12", Time: "2026-11-23T21:08:23Z", Host: "h", Unit: "x", Carried: true}}},
+		{Text: "c #999 #080 #077 #200 #12", Time: "2026-11-23T21:08:23Z", Host: "h", Unit: "x", Carried: true}}},
 	"syslog, IPv6 host": {"Nov 23 21:08:23 fe80::1 x: a", []unwrapped{
 		{Text: "a", Time: "2026-11-23T21:08:23Z", Host: "fe80::1", Unit: "x", Carried: true}}},
 	"rsyslog": {"2026-11-23T21:08:23.123456+01:00 web01 lego[4242]: a", []unwrapped{
@@ -165,7 +170,8 @@ var unwrapTests = map[string]struct {
 		{Text: "\"\\/\b\f\r\té<😀\ufffdA\ufffd", Carried: true}}},
 	"Docker, in pieces": {`{"log":"a","stream":"stderr","time":""}` + "\n" + `{"log":"{\"log\":\"b\n","stream":"stderr","time":""}`, []unwrapped{
 		{Text: "a", Partial: true, Carried: true}, {Text: `{"log":"b`, Carried: true}}},
-	"Docker, tag": {`{"log":"a\n","stream":"stderr","attrs":{"tag":"web\/1"},"time":""}`, []unwrapped{{Text: "a", Unit: "web/1", Carried: true}}},
+	"Docker, a piece like a carrier's": {`{"log":"web-1  | a","stream":"stderr","time":""}`, []unwrapped{{Text: "web-1  | a", Partial: true, Carried: true}}},
+	"Docker, tag":                      {`{"log":"a\n","stream":"stderr","attrs":{"tag":"web\/1"},"time":""}`, []unwrapped{{Text: "a", Unit: "web/1", Carried: true}}},
 	"Docker, spaces and duplicates": {` {"log":"x"}` + "\n" + `{ "log" : "x" , "stream" : "stderr", "log":"a\n", "time" : "" } `, []unwrapped{
 		{Text: ` {"log":"x"}`}, {Text: "a", Carried: true}}},
 	"Docker, cut":        {`{"log":"a\n","stream":"stderr","time":"2026-11-`, []unwrapped{{Text: `{"log":"a\n","stream":"stderr","time":"2026-11-`}}},
@@ -192,6 +198,7 @@ var unwrapTests = map[string]struct {
 		{Text: "a", Time: "2026-11-23T21:08:23.123456789Z", Unit: "j", Carried: true}}},
 	"Fluent Bit": {`{"@timestamp":"2026-11-23T21:09:31.5Z","log":"a","stream":"stderr","time":"2026-11-23T21:09:30Z","level":"x","kubernetes":{"pod_name":"p","container_name":"c","host":"h"}}`, []unwrapped{
 		{Text: "a", Time: "2026-11-23T21:09:30Z", Host: "h", Unit: "p/c", Carried: true}}},
+	"a client's log member": {`{"date":1795468103.5,"level":"x","log":"a"}`, []unwrapped{{Text: `{"date":1795468103.5,"level":"x","log":"a"}`}}},
 	"Fluent Bit, seconds":   {`{"date":1795468103.5,"log":"a"}`, []unwrapped{{Text: "a", Time: "2026-11-23T21:08:23.5Z", Carried: true}}},
 	"Fluent Bit, in pieces": {`{"date":1795468103123,"log":"a","stream":"stderr","logtag":"P","time":"-"}`, []unwrapped{{Text: "a", Time: "2026-11-23T21:08:23.123Z", Partial: true, Carried: true}}},
 	"Filebeat": {`{"@timestamp":"2026-11-23T21:09:31.5Z","log":{"file":{"path":"\/f"}},"message":"a","host":{"name":"h"}}`, []unwrapped{
@@ -291,6 +298,36 @@ func TestUnwrapRecorded(t *testing.T) {
 	}
 }
 
+// TestUnwrapJournalctl unwraps the same messages out of each format that journalctl wrote them in.
+func TestUnwrapJournalctl(t *testing.T) {
+	exact := []string{"first line", `  indented {"a": "b"}`, "INFO\tcoloured", "multi", "  line", "", "end", "0123", "56789",
+		"bytes \xff\x01"}
+	// For a terminal, journalctl expands tabs and hides what is no text.
+	shown := slices.Clone(exact)
+	shown[2], shown[9] = "INFO        coloured", "[8B blob data]"
+	for format, want := range map[string][]string{
+		"short": shown, "short-precise": shown, "short-iso": shown, "short-iso-precise": shown, "short-full": shown,
+		"with-unit": shown, "no-hostname": shown,
+		"json": exact, "json-seq": exact, "export": append(slices.Clone(exact), strings.Repeat("z", 5000)),
+	} {
+		t.Run(format, func(t *testing.T) {
+			data, err := os.ReadFile("testdata/carriers/journalctl/" + format + ".txt")
+			require.NoError(t, err)
+			got, streams := payloads(newUnwrapper(), strings.TrimSuffix(string(data), "\n"))
+			require.Equal(t, want, texts(got))
+			require.NotEqual(t, streams[0], streams[3])
+			for i, p := range got {
+				require.Equal(t, format != "no-hostname", p.Host == "web01", p)
+				require.Contains(t, []string{"lego", "big"}, p.Unit)
+				process := min(i/3, 1)
+				require.Equal(t, 29336+process, p.PID)
+				require.Equal(t, p.Unit == "lego", streams[i] == streams[3*process])
+				require.Regexp(t, `^2026-11-24T02:48:58(\.\d+)?Z$`, p.Time)
+			}
+		})
+	}
+}
+
 // texts returns the text of each payload.
 func texts(all []unwrapped) (s []string) {
 	for _, p := range all {
@@ -373,6 +410,10 @@ func TestUnwrapExportBounded(t *testing.T) {
 		u.unwrap(line, yield)
 		u.unwrap([]byte("_HOSTNAME="+strings.Repeat("b", 1<<16)), yield)
 	}
+	field := []byte("_COMM=" + strings.Repeat("b", maxName))
+	for range 64 << 10 {
+		u.unwrap(field, yield)
+	}
 	require.Less(t, memoryOf(&u), 8<<20)
 }
 
@@ -404,7 +445,7 @@ func FuzzUnwrap(f *testing.F) {
 			before := bytes.Clone(line)
 			u.unwrap(line, yield)
 			require.Equal(t, before, line, "the line was changed")
-			if bytes.ContainsAny(line, "{|[]:=\x1b") {
+			if bytes.ContainsAny(line, "{|[]:=<\x1b") {
 				continue
 			}
 			last.unwrap(line, func(p payload) {
