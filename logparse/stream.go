@@ -276,9 +276,6 @@ func (s *stream) fail(cause Cause, message, name string) {
 // startOrder tells that the client works on an order for names, whose URL it does not log.
 func (s *stream) startOrder(names ...string) {
 	s.order = &Order{ID: s.at.String(), Identifiers: identifiers(names)}
-	if s.at.File == "" || s.key != "" {
-		s.order.ID += " " + s.key
-	}
 	s.emit(Event{Kind: OrderSeen, Order: s.order})
 }
 
