@@ -84,16 +84,16 @@ func (u *unwrapper) unwrap(line []byte, yield func(payload)) {
 	if u.export.open && u.exportLine(line, yield) {
 		return
 	}
-	line = trimReturns(line)
-	if u.syslog.indent == 0 && !startsCarrier(line) && bytes.IndexByte(line, esc) < 0 {
-		yield(payload{text: line})
-		return
-	}
-	u.layer(payload{text: line}, 0, yield)
+	u.layer(payload{text: trimReturns(line)}, 0, yield)
 }
 
-// startsCarrier reports whether carried may take a line for a carrier's. Most lines are nobody's but the client's, and
-// it costs little to see that.
+// plain reports whether line is the program's as it stands. Most are, and it costs little to see that.
+func (u *unwrapper) plain(line []byte) bool {
+	return !u.export.open && u.syslog.indent == 0 && !startsCarrier(line) && bytes.IndexByte(line, esc) < 0 &&
+		(len(line) == 0 || line[len(line)-1] != '\r')
+}
+
+// startsCarrier reports whether carried may take a line for a carrier's.
 func startsCarrier(line []byte) bool {
 	if len(line) == 0 {
 		return false

@@ -47,12 +47,9 @@ func (p *certbot) line(s *stream, text []byte) bool {
 	if !isCertbotLine(text) {
 		return p.more(s, text)
 	}
-	t, ok := stamp(text, certbotStamp)
-	if !ok {
+	if p.finish(s); !s.clock.setStamp(text, certbotStamp) {
 		return false
 	}
-	p.finish(s)
-	s.clock.setLocal(t)
 	_, rest, _ := bytes.Cut(text[len(certbotStamp)+1:], []byte{':'})
 	logger, message, ok := bytes.Cut(rest, []byte{':'})
 	if !ok {
@@ -145,10 +142,16 @@ func isShellSpecial(r rune) bool {
 }
 
 func (p *certbot) finish(s *stream) {
-	p.acme.finish(s)
-	if !p.exiting {
-		return
+	if p.acme.part != pythonNothing {
+		p.acme.finish(s)
 	}
+	if p.exiting {
+		p.finishExit(s)
+	}
+}
+
+// finishExit tells of the exit that the lines before were about.
+func (p *certbot) finishExit(s *stream) {
 	p.exiting = false
 	at := s.at
 	s.at = p.exitAt

@@ -13,6 +13,9 @@ type clock struct {
 	last   instant
 	cached time.Time // last as a time, if ready
 	ready  bool
+
+	second []byte    // the last stamp, up to the second
+	start  time.Time // of that second
 }
 
 // An instant is a time as it was logged: if local, UTC stands for the zone that was not.
@@ -30,6 +33,25 @@ func (c *clock) setLocal(t time.Time) {
 	if !c.outer.IsZero() {
 		c.date(c.outer)
 	}
+}
+
+// setStamp makes the time that b starts with, in a layout of [stamp] without zone, the time of the line at hand. It reports
+// false if there is none.
+func (c *clock) setStamp(b []byte, layout string) bool {
+	// Many lines are of one second, and differ in the fraction only.
+	const second, milli = len("0000-00-00 00:00:00"), len("0000-00-00 00:00:00,000")
+	if layout == certbotStamp && len(c.second) == second && len(b) >= milli && string(b[:second]) == string(c.second) {
+		if ms, ok := digits(b[second+1 : milli]); ok && b[second] == ',' {
+			c.setLocal(c.start.Add(time.Duration(ms) * time.Millisecond))
+			return true
+		}
+	}
+	t, ok := stamp(b, layout)
+	if ok {
+		c.setLocal(t)
+		c.second, c.start = append(c.second[:0], b[:second]...), t.Truncate(time.Second)
+	}
+	return ok
 }
 
 // carried makes t, which a carrier wrote, the time of the line at hand, unless the client writes its own.

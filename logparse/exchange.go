@@ -174,6 +174,9 @@ func (s *stream) body(b []byte) {
 		return
 	}
 	x.answered = true
+	if x.method == http.MethodGet && x.status < 400 {
+		return // a directory: all that is read of orders and authorizations is asked for by POST (RFC 8555 §6.3)
+	}
 	if s.doc.parse(b) == 0 || !s.doc.isObject(s.doc.root()) {
 		s.answer(0)
 		return
@@ -267,7 +270,7 @@ func (s *stream) tellOrder(r ref) {
 	case x.url != "" && x.url != doc.str(doc.member(r, "finalize")):
 		o.URL = x.url
 	}
-	o.URL = s.orders.url(o.URL, doc.str(doc.member(r, "finalize")))
+	o.URL = s.orderURL(o.URL, doc.str(doc.member(r, "finalize")))
 	o.ID = o.URL
 	if o.ID == "" && s.order != nil {
 		o.ID = s.order.ID
@@ -342,7 +345,9 @@ func (s *stream) authorizationIn(doc *literal, r ref, url string) *Authorization
 		if a.URL == "" {
 			a.URL = s.authorization(u)
 		}
-		s.challenge.put(u, a.URL)
+		if a.URL != "" {
+			s.challenges.put(u, a.URL)
+		}
 		if p := problemIn(doc, doc.member(c, "error")); p != nil {
 			a.Problem = p
 		}

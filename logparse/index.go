@@ -5,55 +5,42 @@ import (
 	"strings"
 )
 
-// A challengeIndex knows which authorizations the challenges seen last belong to. At most CAs the URL of a challenge does
-// not tell. The zero value is empty.
-type challengeIndex struct {
-	young, old map[string]string // by URL of the challenge
-}
-
-// maxChallenges is how many challenges a challengeIndex knows at least.
-const maxChallenges = 8192
-
-// put notes that a challenge belongs to an authorization.
-func (x *challengeIndex) put(challenge []byte, authorization string) {
-	if len(challenge) == 0 || len(challenge) > maxURL || authorization == "" || x.young[string(challenge)] == authorization {
-		return
-	}
-	if x.young == nil || len(x.young) >= maxChallenges {
-		x.young, x.old = make(map[string]string), x.young
-	}
-	x.young[string(challenge)] = authorization
-}
-
-// get returns the authorization of a challenge, "" if that is not known.
-func (x *challengeIndex) get(challenge string) string {
-	if a, ok := x.young[challenge]; ok {
-		return a
-	}
-	return x.old[challenge]
-}
-
-// An orderIndex knows the URLs of the orders seen last by those to finalize them: the answer to that is the order, and does
-// not have its URL.
-type orderIndex struct {
+// An index knows a text for each of the URLs that it was told of last. The zero value is empty.
+type index struct {
 	young, old map[string]string
 }
 
-// url returns the URL of an order: the given one, or if that is empty, the one that belongs to finalize.
-func (x *orderIndex) url(url, finalize string) string {
-	if url == "" {
-		if u, ok := x.young[finalize]; ok {
-			return u
-		}
-		return x.old[finalize]
+// maxIndex is how many URLs an index knows at least.
+const maxIndex = 8192
+
+// put notes the text for a URL.
+func (x *index) put(url []byte, text string) {
+	if len(url) == 0 || len(url) > maxURL || x.young[string(url)] == text && text != "" {
+		return
 	}
-	if finalize == "" || len(finalize) > maxURL || x.young[finalize] == url {
-		return url
-	}
-	if x.young == nil || len(x.young) >= maxChallenges {
+	if x.young == nil || len(x.young) >= maxIndex {
 		x.young, x.old = make(map[string]string), x.young
 	}
-	x.young[finalize] = url
+	x.young[string(url)] = text
+}
+
+// get returns the text for a URL, if it is known.
+func (x *index) get(url []byte) (string, bool) {
+	if text, ok := x.young[string(url)]; ok {
+		return text, true
+	}
+	text, ok := x.old[string(url)]
+	return text, ok
+}
+
+// orderURL returns the URL of an order that has the given URL to finalize it. If url is empty, which it is for the answer to
+// that request, the order has been seen before.
+func (s *stream) orderURL(url, finalize string) string {
+	if url == "" {
+		url, _ = s.orders.get([]byte(finalize))
+		return url
+	}
+	s.orders.put([]byte(finalize), url)
 	return url
 }
 
@@ -77,6 +64,16 @@ func (t *teller) element(url []byte) string {
 	if len(url) == 0 || len(url) > maxURL {
 		return ""
 	}
+	if u, ok := t.elements.get(url); ok {
+		return u
+	}
+	u := t.canonical(url)
+	t.elements.put(url, u)
+	return u
+}
+
+// canonical does the work of element.
+func (t *teller) canonical(url []byte) string {
 	text := append(append(append(make([]byte, 0, len(url)+20), `"authorizations":["`...), url...), '"', ']')
 	t.scanner.array.open = false
 	t.scanner.load(text, 0, false)
@@ -97,7 +94,8 @@ func (s *stream) authorizationOfChallenge(challenge, up string) string {
 	if u := s.authorization([]byte(challenge)); u != "" {
 		return u
 	}
-	return s.challenge.get(challenge)
+	u, _ := s.challenges.get([]byte(challenge))
+	return u
 }
 
 // isChallenge reports whether url has the path of a challenge at one of the CAs whose authorizations it tells.

@@ -385,11 +385,13 @@ func (l *literal) readString(i, level int) (int, bool) {
 		return start, false
 	}
 	for i++; i < len(t); {
-		c := t[i]
-		if !stops[c] {
+		for i < len(t) && !stops[t[i]] {
 			i++
-			continue
 		}
+		if i == len(t) {
+			break
+		}
+		c := t[i]
 		switch {
 		case c == quote && level == 0:
 			l.scalar(stringForm, start, i+1, false)

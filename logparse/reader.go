@@ -258,13 +258,14 @@ type teller struct {
 	now    time.Time
 	events []Event
 
-	file    string
-	host    string
-	carrier unwrapper
-	streams map[string]*stream
-	current *stream // the one of the last line
-	count   int64   // of lines, to find the stream that has been silent longest
-	known   seen    // the URLs in events
+	file     string
+	host     string
+	carrier  unwrapper
+	streams  map[string]*stream
+	current  *stream // the one of the last line
+	count    int64   // of lines, to find the stream that has been silent longest
+	known    seen    // the URLs in events
+	elements index   // canonical forms of URLs that orders list
 
 	// What is reused for each line.
 	place     Place
@@ -329,7 +330,11 @@ func (t *teller) block(b *block) {
 			k++
 		}
 		t.sightings, sightings = sightings[:k], sightings[k:]
-		t.carrier.unwrap(line, t.payload)
+		if t.carrier.plain(line) {
+			t.payload(payload{text: line})
+		} else {
+			t.carrier.unwrap(line, t.payload)
+		}
 		t.place.Offset = end
 		t.place.Line++
 		rest = rest[size:]

@@ -48,12 +48,12 @@ type stream struct {
 		lines int64
 	}
 
-	exchange  exchange
-	lastDate  string
-	order     *Order // the one that the client works on, where the parser keeps it
-	challenge challengeIndex
-	orders    orderIndex
-	doc       literal
+	exchange   exchange
+	lastDate   string
+	order      *Order // the one that the client works on, where the parser keeps it
+	challenges index  // URLs of authorizations by those of their challenges: at most CAs these do not tell
+	orders     index  // URLs of orders by those to finalize them
+	doc        literal
 }
 
 // A run is the run of a client that a stream is in.
