@@ -119,7 +119,7 @@ type moment struct {
 	run   *track
 }
 
-func (m moment) isZero() bool { return m.place == Place{} && m.when.IsZero() }
+func (m moment) isZero() bool { return m.run == nil }
 
 // compare orders moments by time, then by place. Those without a time come before all others.
 func (m moment) compare(o moment) int {
@@ -201,7 +201,7 @@ func (h *History) Add(e Event) {
 		return
 	}
 	t := h.track(&e)
-	m := moment{e.Time, h.place(e.Place), t}
+	m := moment{e.Time.Round(0).UTC(), h.place(e.Place), t}
 	t.last.later(m)
 	switch e.Kind {
 	case RunStarted, RunEnded, RunStopped:
@@ -267,10 +267,10 @@ func (t *track) add(e *Event, m moment) {
 
 // addOrder adds an order that was seen.
 func (h *History) addOrder(e *Event, m moment) {
-	o := h.order(e.Order.ID, m)
-	if o == nil {
+	if e.Order == nil || e.Order.ID == "" {
 		return
 	}
+	o := h.order(e.Order.ID, m)
 	o.url, o.account = least(o.url, e.Order.URL), least(o.account, h.text(e.Account))
 	for _, id := range e.Order.Identifiers {
 		h.identify(o, id)
@@ -465,7 +465,7 @@ func (r *track) fail(t trouble) {
 	for i < len(r.trouble) && t.compare(r.trouble[i]) > 0 {
 		i++
 	}
-	if i < len(r.trouble) && r.trouble[i] == t || i >= maxTrouble {
+	if i < len(r.trouble) && t.compare(r.trouble[i]) == 0 || i >= maxTrouble {
 		return
 	}
 	r.trouble = append(r.trouble, trouble{})
