@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"iter"
 	"path"
@@ -39,13 +40,45 @@ func Files(fsys fs.FS, patterns ...string) iter.Seq2[string, error] {
 			yield("", err)
 			return
 		}
-		var p reporter
-		for _, name := range names {
-			if !p.readFile(fsys, name, yield) {
-				return
+		p := reporter{}
+		open := func(name string) (io.ReadCloser, error) { return fsys.Open(name) }
+		for run, regular := range runs(fsys, names) {
+			n := workers()
+			if n > 1 && regular {
+				if !p.readParallel(newCrew(run, open, n, blockSize, tailSize), n, yield) {
+					return
+				}
+				continue
+			}
+			for _, name := range run {
+				if !p.readFile(fsys, name, yield) {
+					return
+				}
 			}
 		}
 	}
+}
+
+// runs yields the names in order, in runs of regular files and of others.
+func runs(fsys fs.FS, names []string) iter.Seq2[[]string, bool] {
+	return func(yield func([]string, bool) bool) {
+		for len(names) > 0 {
+			n, regular := 1, isRegular(fsys, names[0])
+			for n < len(names) && isRegular(fsys, names[n]) == regular {
+				n++
+			}
+			if !yield(names[:n], regular) {
+				return
+			}
+			names = names[n:]
+		}
+	}
+}
+
+// isRegular reports whether a file is a regular one, or a link to one.
+func isRegular(fsys fs.FS, name string) bool {
+	info, err := fs.Stat(fsys, name)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // readFile is read for a file.

@@ -94,7 +94,13 @@ func (e *ReadError) Unwrap() error { return e.Err }
 // costs about 40 bytes.
 func URLs(r io.Reader) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		new(reporter).read("", r, yield)
+		p := new(reporter)
+		if n := workers(); n > 1 && isSteady(r) {
+			open := func(string) (io.ReadCloser, error) { return io.NopCloser(r), nil }
+			p.readParallel(newCrew([]string{""}, open, n, blockSize, tailSize), n, yield)
+			return
+		}
+		p.read("", r, yield)
 	}
 }
 
@@ -102,6 +108,10 @@ func URLs(r io.Reader) iter.Seq2[string, error] {
 type reporter struct {
 	scanner Scanner
 	seen    seen
+
+	// For logs that come in blocks: the last URL that could have been longer, see matcher.
+	last   []byte
+	lastID int
 }
 
 // read yields what is new in r. It reports whether the sequence may go on: yield did not return false and no error was
@@ -110,6 +120,11 @@ func (p *reporter) read(name string, r io.Reader, yield func(string, error) bool
 	plain := newDecompressor(r)
 	defer plain.Close()
 	p.scanner.Reset(plain)
+	return p.scan(name, plain, yield)
+}
+
+// scan yields what is new up to the end of what the scanner reads, by way of plain.
+func (p *reporter) scan(name string, plain *decompressor, yield func(string, error) bool) bool {
 	for p.scanner.Scan() {
 		if url := p.scanner.Match().URL; p.seen.add(url) && !yield(string(url), nil) {
 			return false
