@@ -11,4 +11,9 @@ type client struct {
 var clients = []client{
 	{"certbot", startsCertbot, func() parser { return new(certbot) }},
 	{"lego", startsLego, func() parser { return new(lego) }},
+	{"dehydrated", startsDehydrated, func() parser { return new(dehydrated) }},
+	{"uacme", startsUacme, func() parser { return new(uacme) }},
+	{"acme-tiny", startsAcmeTiny, func() parser { return new(acmeTiny) }},
+	{"acmetool", startsAcmetool, func() parser { return new(acmetool) }},
+	{"lacme", startsLacme, func() parser { return new(lacme) }},
 }
