@@ -15,7 +15,6 @@ import (
 //	[102] >>> 201 Created
 //	Location: https://ca.example/acme/order/1/2
 //	…
-//
 //	{
 //	  the body as the CA wrote it
 //	}[101] SIGNED header=…
@@ -23,9 +22,11 @@ import (
 // No line end follows a body, so that the next message is on its last line. Without --debug there are no URLs. The
 // numbers are processes: one signs, one asks the CA; both serve one run.
 type lacme struct {
-	part lacmePart
-	at   Place
-	body []byte
+	part   lacmePart
+	at     Place
+	body   []byte
+	names  []string // of the certificate that is asked for
+	traced bool     // requests and answers are logged
 }
 
 // A lacmePart is what the lines that follow are.
@@ -45,21 +46,33 @@ func startsLacme(line []byte) bool {
 func (p *lacme) line(s *stream, text []byte) bool {
 	switch p.part {
 	case lacmeHeaders:
-		if len(text) == 0 {
-			p.part, p.body = lacmeBody, p.body[:0]
-		} else {
+		if isLacmeHeader(text) {
 			s.header(text)
+			return true
 		}
-		return true
+		p.part, p.body = lacmeBody, p.body[:0]
+		return p.more(s, text)
 	case lacmeBody:
 		return p.more(s, text)
 	}
 	return p.message(s, text)
 }
 
+// isLacmeHeader reports whether a line is of an answer's header. Some answers have their status there once more.
+func isLacmeHeader(text []byte) bool {
+	if _, ok := digits(text[:min(len(text), 3)]); ok {
+		return true
+	}
+	name, _, ok := bytes.Cut(text, []byte{':'})
+	return len(text) == 0 || ok && text[0] != '[' && bytes.IndexByte(name, ' ') < 0
+}
+
 // more reads a line of a body. The brace that ends it stands at the start of a line that the next message may be on.
 func (p *lacme) more(s *stream, text []byte) bool {
-	if len(p.body) == 0 && (len(text) == 0 || text[0] != '{') {
+	if len(p.body) == 0 && bytes.Contains(text, []byte("] Incoming connection from ")) {
+		return true // to the web server for challenges, a process of its own
+	}
+	if len(p.body) == 0 && text[0] != '{' {
 		p.finish(s)
 		return p.message(s, text)
 	}
@@ -89,6 +102,7 @@ func (p *lacme) message(s *stream, text []byte) bool {
 		p.finish(s)
 		s.clock.restart()
 		s.startRun("", "")
+		p.names, p.traced = nil, false
 	}
 	if len(text) == 0 || text[0] != '[' {
 		p.plain(s, string(text))
@@ -104,12 +118,21 @@ func (p *lacme) message(s *stream, text []byte) bool {
 	case bytes.HasPrefix(message, []byte("SIGNED header=base64url(")):
 		p.signed(s, message[len("SIGNED header=base64url("):])
 	case bytes.HasPrefix(message, []byte("Will request authorization for: ")):
-		s.startOrder(strings.Split(string(message[len("Will request authorization for: "):]), ", ")...)
+		p.names = strings.Split(string(message[len("Will request authorization for: "):]), ", ")
 	case bytes.HasPrefix(message, []byte("Error: ")):
+		p.ordered(s)
 		s.endRun("error", "["+string(who)+"] "+string(message))
 	}
 	s.mark(message)
 	return true
+}
+
+// ordered tells of the order, where requests are not logged.
+func (p *lacme) ordered(s *stream) {
+	if !p.traced && len(p.names) > 0 {
+		s.startOrder(p.names...)
+	}
+	p.names = nil
 }
 
 // plain reads a line without a prefix.
@@ -118,6 +141,7 @@ func (p *lacme) plain(s *stream, text string) {
 	case strings.HasPrefix(text, "Key ID: "):
 		s.account = text[len("Key ID: "):]
 	case strings.HasPrefix(text, "Installing X.509 certificate "):
+		p.ordered(s)
 		s.endOrder("valid")
 		s.endRun("", "")
 	case strings.HasPrefix(text, "Can't connect to "), strings.HasPrefix(text, "500 Can't connect to "):
@@ -140,6 +164,7 @@ func (p *lacme) signed(s *stream, text []byte) {
 
 // exchange reads "POST https://… <<<" or "201 Created".
 func (p *lacme) exchange(s *stream, text []byte) {
+	p.traced = true
 	first, rest, _ := bytes.Cut(text, []byte{' '})
 	if code, ok := digits(first); ok {
 		s.response(code)
