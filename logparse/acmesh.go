@@ -54,7 +54,7 @@ type acmeSh struct {
 // An acmeShRequest is a request without an answer so far.
 type acmeShRequest struct {
 	at      Place
-	when    time.Time
+	when    instant
 	url     string // empty for one that is not signed
 	nonce   string
 	payload []byte
@@ -287,8 +287,8 @@ func (p *acmeSh) posting(s *stream, text []byte) {
 
 // push notes that a request is under way.
 func (p *acmeSh) push(s *stream, r acmeShRequest) {
-	r.when = p.when
-	for len(p.requests) > 0 && (len(p.requests) >= maxAcmeShRequests || p.when.Sub(p.requests[0].when) > acmeShPatience) {
+	r.when = s.clock.instant()
+	for len(p.requests) > 0 && (len(p.requests) >= maxAcmeShRequests || p.when.Sub(p.requests[0].when.wall) > acmeShPatience) {
 		p.unanswered(s, p.requests[0])
 		p.requests = p.requests[1:]
 	}
@@ -315,13 +315,15 @@ func (p *acmeSh) unanswered(s *stream, r acmeShRequest) {
 	if r.plain {
 		return
 	}
-	at := s.at
+	at, now := s.at, s.clock.instant()
 	s.at = r.at
+	s.clock.recall(r.when)
 	p.use(s, p.owner(s, r.url))
 	s.signing(r.payload)
 	s.request(http.MethodPost, []byte(r.url))
 	s.exchange.abandon(s)
 	s.at = at
+	s.clock.recall(now)
 }
 
 // answer reads the body of an answer, or one that is logged again.

@@ -40,6 +40,7 @@ func startsAcmeTiny(line []byte) bool {
 }
 
 func (p *acmeTiny) line(s *stream, text []byte) bool {
+	s.startFirstRun()
 	if p.raised || bytes.HasPrefix(text, []byte("Traceback (most recent call last):")) || isRaised(text) {
 		if string(text) != "Parsing account key..." {
 			p.raised = true

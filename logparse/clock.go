@@ -42,6 +42,9 @@ func (c *clock) carried(t time.Time) {
 // instant returns the time of the line at hand as logged.
 func (c *clock) instant() instant { return c.last }
 
+// recall makes an instant the time of what is told next.
+func (c *clock) recall(i instant) { c.last, c.ready = i, false }
+
 // now returns the time of the line at hand.
 func (c *clock) now() time.Time {
 	if !c.ready {

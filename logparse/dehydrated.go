@@ -76,6 +76,7 @@ func (p *dehydrated) line(s *stream, text []byte) bool {
 	if p.part != dehydratedLines && p.more(s, text) {
 		return true
 	}
+	s.startFirstRun()
 	switch {
 	case bytes.HasPrefix(text, []byte(" + ")), bytes.HasPrefix(text, []byte("+ ")):
 		p.step(s, bytes.TrimLeft(text, " +"))
@@ -280,10 +281,13 @@ func (p *dehydrated) invalid(s *stream) {
 	a := s.named(p.name, r.status)
 	a.URL = s.authorizationOfChallenge(r.url, "")
 	if r.problem != (Problem{}) {
-		a.Problem = &r.problem
+		problem := r.problem
+		a.Problem = &problem
 	}
 	if a.URL != "" || p.name != "" {
-		s.emit(Event{Kind: AuthorizationSeen, Challenge: &Challenge{URL: r.url, Type: r.kind, Status: r.status}, Authorization: a})
+		c := &Challenge{URL: r.url, Type: r.kind, Status: r.status}
+		s.emit(Event{Kind: ChallengeAnswered, Challenge: c, Authorization: &Authorization{URL: a.URL, Order: a.Order, Identifier: a.Identifier, Wildcard: a.Wildcard}})
+		s.emit(Event{Kind: AuthorizationSeen, Challenge: c, Authorization: a})
 	}
 	s.at = at
 	p.result = dehydratedChallenge{}

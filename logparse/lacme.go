@@ -64,7 +64,7 @@ func isLacmeHeader(text []byte) bool {
 		return true
 	}
 	name, _, ok := bytes.Cut(text, []byte{':'})
-	return len(text) == 0 || ok && text[0] != '[' && bytes.IndexByte(name, ' ') < 0
+	return len(text) == 0 || ok && text[0] != '[' && text[0] != '{' && bytes.IndexByte(name, ' ') < 0
 }
 
 // more reads a line of a body. The brace that ends it stands at the start of a line that the next message may be on.
@@ -104,6 +104,7 @@ func (p *lacme) message(s *stream, text []byte) bool {
 		s.startRun("", "")
 		p.names, p.traced = nil, false
 	}
+	s.startFirstRun()
 	if len(text) == 0 || text[0] != '[' {
 		p.plain(s, string(text))
 		return true

@@ -53,9 +53,7 @@ func (p *pythonOther) line(s *stream, text []byte) bool {
 	if t, ok := pythonTime(text); ok {
 		s.clock.setLocal(t)
 	}
-	if s.run.place.Line == 0 {
-		s.startRun("", "")
-	}
+	s.startFirstRun()
 	s.mark(text)
 	if !ok {
 		return true

@@ -209,7 +209,9 @@ func (s *stream) note(e *Event) {
 // startRun notes that the client starts in the line at hand. It is told before the first event of the run, when the zone
 // of the times may be known.
 func (s *stream) startRun(version, command string) {
-	s.leaveRun()
+	if s.run.place != s.at || s.run.told { // else startFirstRun started one, only just
+		s.leaveRun()
+	}
 	s.run = run{place: s.at, when: s.clock.instant(), version: clip(version, maxDetail), command: clip(command, maxText), pid: s.pid}
 	s.order, s.account = nil, ""
 	s.exchange.drop()
@@ -219,6 +221,13 @@ func (s *stream) startRun(version, command string) {
 // be any of several.
 func (s *stream) startRunUnlessFresh() {
 	if s.run.place.Line == 0 || s.run.told {
+		s.startRun("", "")
+	}
+}
+
+// startFirstRun starts a run unless there was one: the log starts within it, or the client does not tell.
+func (s *stream) startFirstRun() {
+	if s.run.place.Line == 0 {
 		s.startRun("", "")
 	}
 }

@@ -40,8 +40,8 @@ type uacme struct {
 	traced bool // requests and answers are logged
 
 	// The authorization at hand, and what was made of it.
-	authorization, challenge   string
-	kind, name, status, reason string
+	authorization, challenge string
+	kind, name, status       string
 }
 
 // An uacmePart is what the lines that follow are.
@@ -63,8 +63,15 @@ func (p *uacme) line(s *stream, text []byte) bool {
 	if !startsUacme(text) {
 		return p.more(s, text)
 	}
-	p.finish(s)
+	p.close(s)
 	message := text[len("uacme: "):]
+	if p.status != "" && string(message) != uacmeReported {
+		p.tell(s)
+	}
+	if s.run.ended {
+		s.startRun("", "")
+	}
+	s.startFirstRun()
 	if rest, ok := cutPrefix(message, "acme_"); ok {
 		p.trace(s, rest)
 	} else {
@@ -92,7 +99,7 @@ func (p *uacme) trace(s *stream, message []byte) {
 	case bytes.HasPrefix(rest, []byte("return code ")):
 		p.open(s, uacmeAgain)
 	case bytes.HasSuffix(rest, []byte("_get failed")), bytes.HasSuffix(rest, []byte("_post failed")):
-		s.fail(CauseNetwork, string(message), "")
+		s.fail(CauseNetwork, "acme_"+string(message), "")
 	}
 }
 
@@ -141,8 +148,8 @@ func (p *uacme) header(s *stream, text []byte) {
 	s.header(text)
 }
 
-// finish ends a record.
-func (p *uacme) finish(s *stream) {
+// close ends a record.
+func (p *uacme) close(s *stream) {
 	at := s.at
 	s.at = p.at
 	switch p.part {
@@ -154,6 +161,15 @@ func (p *uacme) finish(s *stream) {
 	s.at = at
 	p.part, s.open = uacmeLines, false
 }
+
+func (p *uacme) finish(s *stream) {
+	p.close(s)
+	if p.status != "" {
+		p.tell(s)
+	}
+}
+
+const uacmeReported = "the server reported the following error:"
 
 // message reads a message that is not about a request.
 func (p *uacme) message(s *stream, message []byte) {
@@ -173,7 +189,7 @@ func (p *uacme) message(s *stream, message []byte) {
 		p.answering(s, text[len("starting challenge at "):])
 	case strings.HasPrefix(text, "challenge "):
 		p.failed(s, text)
-	case text == "the server reported the following error:" && p.status != "":
+	case text == uacmeReported && p.status != "":
 		p.open(s, uacmeProblem)
 	default:
 		p.later(s, text)
@@ -255,18 +271,20 @@ func (p *uacme) failed(s *stream, text string) {
 		p.authorization = a
 	}
 	p.at, p.challenge, p.status = s.at, clip(url, maxURL), clip(status, maxMessage)
-	p.open(s, uacmeProblem)
+	p.body = p.body[:0]
 }
 
 // tell tells of the challenge that failed, once what the CA said of it is known.
 func (p *uacme) tell(s *stream) {
-	if s.doc.parse(p.body) == 0 && len(p.body) == 0 && p.status == "" {
-		return
-	}
 	a := p.seen(s, p.status)
-	a.Problem = problemIn(&s.doc, s.doc.root())
+	if s.doc.parse(p.body) > 0 {
+		a.Problem = problemIn(&s.doc, s.doc.root())
+	}
 	if a.URL != "" || p.name != "" {
+		at := s.at
+		s.at = p.at
 		s.emit(Event{Kind: AuthorizationSeen, Challenge: &Challenge{URL: p.challenge, Type: p.kind, Status: p.status}, Authorization: a})
+		s.at = at
 	}
 	p.status = ""
 }
