@@ -174,5 +174,5 @@ func (p *acmeSh) invalid(s *stream, name, text, detail string) {
 	if !ok {
 		more = detail
 	}
-	s.sawName(name, "invalid", &Problem{Detail: clip(more, maxMessage)})
+	s.sawName(name, "invalid", &Problem{Detail: clip(more, maxDetail)})
 }

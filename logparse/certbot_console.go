@@ -57,11 +57,11 @@ func (p *certbotConsole) line(s *stream, line []byte) bool {
 // member reads what the CA said of a name.
 func (p *certbotConsole) member(text string) bool {
 	if kind, ok := strings.CutPrefix(text, "  Type:   "); ok {
-		p.problem.Type = clip("urn:ietf:params:acme:error:"+kind, maxMessage)
+		p.problem.Type = clip("urn:ietf:params:acme:error:"+kind, maxDetail)
 		return true
 	}
 	if detail, ok := strings.CutPrefix(text, "  Detail: "); ok {
-		p.problem.Detail = clip(detail, maxMessage)
+		p.problem.Detail = clip(detail, maxDetail)
 		return true
 	}
 	return false
@@ -140,7 +140,7 @@ func (p *certbotConsole) raised(s *stream, text string) {
 	if _, detail, ok := strings.Cut(rest, " :: "); ok {
 		rest = detail
 	}
-	s.emit(Event{Kind: ProblemSeen, Problem: &Problem{Type: clip("urn:ietf:params:acme:error:"+kind, maxMessage), Detail: clip(rest, maxMessage)}})
+	s.emit(Event{Kind: ProblemSeen, Problem: &Problem{Type: clip("urn:ietf:params:acme:error:"+kind, maxDetail), Detail: clip(rest, maxDetail)}})
 }
 
 // order reads "a", "a and b" or "a and 4 more domains".

@@ -240,11 +240,11 @@ func (p *dehydrated) member(s *stream, text []byte) {
 	case `["url"]`:
 		r.url = clip(value, maxURL)
 	case `["type"]`:
-		r.kind = clip(value, maxMessage)
+		r.kind = clip(value, maxDetail)
 	case `["error","type"]`:
-		r.problem.Type = clip(value, maxMessage)
+		r.problem.Type = clip(value, maxDetail)
 	case `["error","detail"]`:
-		r.problem.Detail = clip(value, maxMessage)
+		r.problem.Detail = clip(value, maxDetail)
 	case `["error","status"]`:
 		r.problem.Status, _ = digits([]byte(value))
 	}
@@ -271,7 +271,7 @@ func (p *dehydrated) invalid(s *stream) {
 	r := &p.result
 	if s.doc.parse(p.body) > 0 {
 		c := s.doc.root()
-		r.url, r.kind = clip(s.doc.str(s.doc.member(c, "url")), maxURL), clip(s.doc.str(s.doc.member(c, "type")), maxMessage)
+		r.url, r.kind = clip(s.doc.str(s.doc.member(c, "url")), maxURL), clip(s.doc.str(s.doc.member(c, "type")), maxDetail)
 		if problem := problemIn(&s.doc, s.doc.member(c, "error")); problem != nil {
 			r.problem = *problem
 		}

@@ -9,7 +9,7 @@ type delayedEnd struct {
 
 // set notes that the run may end in the line at hand: with exit "" if it had success.
 func (d *delayedEnd) set(s *stream, exit, message string) {
-	*d = delayedEnd{s.at, s.clock.instant(), exit, clip(message, maxMessage)}
+	*d = delayedEnd{s.at, s.clock.instant(), exit, clip(message, maxDetail)}
 }
 
 // drop forgets it: the run goes on.

@@ -27,6 +27,7 @@ type stream struct {
 	last int64 // count of its last line
 
 	client  string
+	writer  *client // which may be one of several by that name
 	parser  parser
 	partial []byte // the start of a line whose end is in the next payloads
 
@@ -134,9 +135,11 @@ func (s *stream) line(text []byte) {
 func (s *stream) detect(text []byte) bool {
 	for i := range clients {
 		c := &clients[i]
-		if c.name != s.client && c.starts(text) {
+		if c != s.writer && c.starts(text) {
+			sightings := s.sightings // in this line, which is the new client's
 			s.finish()
-			s.client, s.parser = c.name, c.parser()
+			s.sightings = sightings
+			s.writer, s.client, s.parser = c, c.name, c.parser()
 			return true
 		}
 	}

@@ -270,8 +270,8 @@ func (p *uacme) failed(s *stream, text string) {
 	if a := s.authorizationOfChallenge(url, ""); a != "" {
 		p.authorization = a
 	}
-	p.at, p.challenge, p.status = s.at, clip(url, maxURL), clip(status, maxMessage)
-	p.body = p.body[:0]
+	p.at, p.challenge, p.status = s.at, clip(url, maxURL), clip(status, maxDetail)
+	p.body, s.open = p.body[:0], true
 }
 
 // tell tells of the challenge that failed, once what the CA said of it is known.
