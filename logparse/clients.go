@@ -10,5 +10,15 @@ type client struct {
 // clients are all that are known. The first that knows a line has it: those that write more telling lines come first.
 var clients = []client{
 	{"certbot", startsCertbot, func() parser { return new(certbot) }},
+	{"certbot", startsCertbotConsole, func() parser { return new(certbotConsole) }},
 	{"lego", startsLego, func() parser { return new(lego) }},
+	{"lego", startsLegoSlog, func() parser { return new(legoSlog) }},
+	{"traefik", startsTraefik, func() parser { return &legoSlog{traefik: true} }},
+	{"acme.sh", startsAcmeSh, func() parser { return new(acmeSh) }},
+	{"dehydrated", startsDehydrated, func() parser { return new(dehydrated) }},
+	{"uacme", startsUacme, func() parser { return new(uacme) }},
+	{"acme-tiny", startsAcmeTiny, func() parser { return new(acmeTiny) }},
+	{"acmetool", startsAcmetool, func() parser { return new(acmetool) }},
+	{"lacme", startsLacme, func() parser { return new(lacme) }},
+	{"python acme", startsPythonOther, func() parser { return new(pythonOther) }},
 }
