@@ -31,8 +31,12 @@ var (
 //
 // A *[ReadError] with the name of the file is the last pair if a file cannot be opened or read. If a pattern is malformed
 // ([path.ErrBadPattern], [fs.ErrInvalid]) or there is no file for it ([fs.ErrNotExist]), the error is the only pair, with
-// the pattern as its name. Without patterns the sequence is empty. Files are opened one at a time, when ranging reaches them, and closed before the
-// next one is opened and when ranging ends. The sequence can be ranged over again.
+// the pattern as its name. Without patterns the sequence is empty.
+//
+// Files are opened one at a time, and closed before the next one is opened and when ranging ends. Large and many regular
+// files are read and scanned by goroutines that share the cores, in which files after that of the last URL may have been
+// opened. They have ended when ranging ends; methods of fsys and its files are called by one of them at a time, but not
+// always by the same. The sequence can be ranged over again.
 func Files(fsys fs.FS, patterns ...string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		names, err := match(fsys, patterns)

@@ -89,6 +89,11 @@ func (e *ReadError) Unwrap() error { return e.Err }
 // r may be plain, gzip or zstd: its first bytes tell, not a name. Where plain text or gzip data ends, gzip or plain text
 // may follow, as in the output of "cat letsencrypt.log*".
 //
+// A regular file and text in memory (a *[os.File] or an [fs.File] of either, a *[bytes.Reader], *[bytes.Buffer] or
+// *[strings.Reader]) is read ahead and scanned by goroutines that share the cores and have ended when ranging ends. The
+// URLs and their order are the same. Any other r, such as a pipe, is read where the ranging is, so that each URL comes
+// before the next Read and a break does not wait for one.
+//
 // A *[ReadError] is the last pair if reading fails; the URLs before that have been yielded by then. URLs does not close r.
 // The sequence reads r, so it can be ranged over once. Memory does not depend on the size of the log, but each distinct URL
 // costs about 40 bytes.

@@ -37,11 +37,11 @@ import (
 // Anything else, such as a pipe, is read and scanned in the ranging goroutine alone: a URL has to come before the next Read,
 // and a break must not wait for one.
 
-// Sizes of blocks.
 const (
-	blockSize = 256 << 10 // what is read at once; it fits in a core's cache
-	tailSize  = 64 << 10  // the longest tail
-	maxCores  = 8         // one core reads as much as eight can scan
+	blockSize = 1 << 20  // what is read at once: with less, goroutines wait for one another to wake up
+	tailSize  = 64 << 10 // the longest tail
+	spare     = 4        // blocks besides those of the workers, for them to be ahead of the ranging goroutine
+	maxCores  = 8        // one core reads as much as eight can scan
 )
 
 // A block is a piece of one log.
@@ -101,7 +101,7 @@ type crew struct {
 }
 
 func newCrew(names []string, open func(name string) (io.ReadCloser, error), workers, size, tail int) *crew {
-	blocks := workers + 2
+	blocks := workers + spare
 	c := &crew{names: names, open: open, size: size, tail: tail, stop: make(chan struct{}),
 		order: make(chan *block, blocks), free: make(chan *block, blocks)}
 	for range blocks {
