@@ -55,15 +55,18 @@ type block struct {
 	rest io.Reader     // if not nil, text is not scanned, and this follows it
 	done chan struct{} // closed when the rest was read
 
-	ready  chan struct{} // receives when text was scanned
+	ready  chan struct{} // receives when the worker is done with the block
 	urls   []byte        // those found, one after the other
 	ends   []int         // where each ends
 	last   []byte        // see matcher
 	lastID int
 }
 
-// scan finds the URLs in the block.
+// scan finds the URLs in the block, if it is not left to the ranging goroutine.
 func (b *block) scan(s *Scanner) {
+	if b.rest != nil {
+		return
+	}
 	b.urls, b.ends = b.urls[:0], b.ends[:0]
 	s.resetText(b.text)
 	start := 0
@@ -114,10 +117,8 @@ func newCrew(names []string, open func(name string) (io.ReadCloser, error), work
 func (c *crew) work() {
 	var s Scanner
 	for b := c.read(); b != nil; b = c.read() {
-		if b.rest == nil {
-			b.scan(&s)
-			b.ready <- struct{}{}
-		}
+		b.scan(&s)
+		b.ready <- struct{}{}
 	}
 }
 
@@ -289,10 +290,8 @@ func (p *reporter) readParallel(c *crew, workers int, yield func(string, error) 
 	// Most logs are short: one block, and nobody to share the work with.
 	if b := c.read(); b != nil {
 		<-c.order
-		if b.rest == nil {
-			b.scan(new(Scanner))
-			b.ready <- struct{}{}
-		}
+		b.scan(new(Scanner))
+		b.ready <- struct{}{}
 		if !p.report(c, b, yield) {
 			return false
 		}
@@ -313,13 +312,13 @@ func (p *reporter) readParallel(c *crew, workers int, yield func(string, error) 
 
 // report yields what is new in a block, and frees it. It reports whether the sequence may go on.
 func (p *reporter) report(c *crew, b *block, yield func(string, error) bool) bool {
+	<-b.ready
 	if b.first {
 		p.last = p.last[:0]
 	}
 	if b.rest != nil {
 		return p.reportRest(c, b, yield)
 	}
-	<-b.ready
 	start := 0
 	for _, end := range b.ends {
 		if url := b.urls[start:end]; p.seen.add(url) && !yield(string(url), nil) {
