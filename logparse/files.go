@@ -23,8 +23,8 @@ var (
 //
 // A pattern is the name of a file, the name of a directory or a pattern of [fs.Glob]; names are slash-separated and
 // relative to the root of fsys ([fs.ValidPath]). Of a directory the regular files directly in it are read, except for
-// those whose names start with a dot. Each file is read once, however many patterns match it, and may be plain, gzip or
-// zstd, whatever its name.
+// those whose names start with a dot. Each file is read once, however many patterns match it, and may be what r of
+// [URLs] may be, whatever its name.
 //
 // The files are read pattern by pattern, by name, and those that logrotate or a client made of one log from the oldest to
 // the newest, so that the URLs come in the order of time: x.log-20261101.gz, x.log-20261108, x.log.2.gz, x.log.1, x.log.

@@ -2,6 +2,7 @@ package logparse
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -252,6 +253,8 @@ func FuzzURLs(f *testing.F) {
 		f.Add([]byte(text), uint16(1))
 	}
 	f.Add([]byte("https://ca.example/acme/authz/1/2\n"+gzipped(f, "https://ca.example/acme/authz/1/3\n")), uint16(5))
+	f.Add([]byte(bzip2First+"https://ca.example/acme/authz/1/3\n"), uint16(5))
+	f.Add([]byte(utf16ed(binary.LittleEndian, "https://ca.example/acme/authz/1/3\r\n")), uint16(5))
 	f.Add([]byte("x\n\"authorizations\"\n:\n[\n\"https://ca.example/a/1\",\n\"https://ca.example/a/2\"\n]\nx\n"), uint16(5))
 	f.Add([]byte(zstded(f, "https://ca.example/acme/authz/1/3\n")), uint16(5))
 	f.Fuzz(func(t *testing.T, text []byte, size uint16) {
