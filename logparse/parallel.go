@@ -37,11 +37,11 @@ import (
 // Anything else, such as a pipe, is read and scanned in the ranging goroutine alone: a URL has to come before the next Read,
 // and a break must not wait for one.
 
-// Sizes of blocks.
 const (
-	blockSize = 256 << 10 // what is read at once; it fits in a core's cache
-	tailSize  = 64 << 10  // the longest tail
-	maxCores  = 8         // one core reads as much as eight can scan
+	blockSize = 1 << 20  // what is read at once: with less, goroutines wait for one another to wake up
+	tailSize  = 64 << 10 // the longest tail
+	spare     = 4        // blocks besides those of the workers, for them to be ahead of the ranging goroutine
+	maxCores  = 8        // one core reads as much as eight can scan
 )
 
 // A block is a piece of one log.
@@ -55,15 +55,18 @@ type block struct {
 	rest io.Reader     // if not nil, text is not scanned, and this follows it
 	done chan struct{} // closed when the rest was read
 
-	ready  chan struct{} // receives when text was scanned
+	ready  chan struct{} // receives when the worker is done with the block
 	urls   []byte        // those found, one after the other
 	ends   []int         // where each ends
 	last   []byte        // see matcher
 	lastID int
 }
 
-// scan finds the URLs in the block.
+// scan finds the URLs in the block, if it is not left to the ranging goroutine.
 func (b *block) scan(s *Scanner) {
+	if b.rest != nil {
+		return
+	}
 	b.urls, b.ends = b.urls[:0], b.ends[:0]
 	s.resetText(b.text)
 	start := 0
@@ -101,7 +104,7 @@ type crew struct {
 }
 
 func newCrew(names []string, open func(name string) (io.ReadCloser, error), workers, size, tail int) *crew {
-	blocks := workers + 2
+	blocks := workers + spare
 	c := &crew{names: names, open: open, size: size, tail: tail, stop: make(chan struct{}),
 		order: make(chan *block, blocks), free: make(chan *block, blocks)}
 	for range blocks {
@@ -114,10 +117,8 @@ func newCrew(names []string, open func(name string) (io.ReadCloser, error), work
 func (c *crew) work() {
 	var s Scanner
 	for b := c.read(); b != nil; b = c.read() {
-		if b.rest == nil {
-			b.scan(&s)
-			b.ready <- struct{}{}
-		}
+		b.scan(&s)
+		b.ready <- struct{}{}
 	}
 }
 
@@ -289,10 +290,8 @@ func (p *reporter) readParallel(c *crew, workers int, yield func(string, error) 
 	// Most logs are short: one block, and nobody to share the work with.
 	if b := c.read(); b != nil {
 		<-c.order
-		if b.rest == nil {
-			b.scan(new(Scanner))
-			b.ready <- struct{}{}
-		}
+		b.scan(new(Scanner))
+		b.ready <- struct{}{}
 		if !p.report(c, b, yield) {
 			return false
 		}
@@ -313,13 +312,13 @@ func (p *reporter) readParallel(c *crew, workers int, yield func(string, error) 
 
 // report yields what is new in a block, and frees it. It reports whether the sequence may go on.
 func (p *reporter) report(c *crew, b *block, yield func(string, error) bool) bool {
+	<-b.ready
 	if b.first {
 		p.last = p.last[:0]
 	}
 	if b.rest != nil {
 		return p.reportRest(c, b, yield)
 	}
-	<-b.ready
 	start := 0
 	for _, end := range b.ends {
 		if url := b.urls[start:end]; p.seen.add(url) && !yield(string(url), nil) {
