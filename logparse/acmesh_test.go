@@ -1,6 +1,12 @@
 package logparse
 
-import "testing"
+import (
+	"encoding/base64"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
 
 func TestAcmeSh(t *testing.T) {
 	testLogs(t, []logTest{
@@ -159,3 +165,28 @@ func TestAcmeSh(t *testing.T) {
 		},
 	})
 }
+
+// TestAcmeShHeaders has two requests under way. The second is answered first, so that the first is the only one left when
+// its answer comes, but the headers are the other's.
+func TestAcmeShHeaders(t *testing.T) {
+	post := func(url, payload string) string {
+		return stampOf + `body='{"protected": "` + base64.RawURLEncoding.EncodeToString([]byte(`{"url": "`+url+`"}`)) + `", "payload": "` + payload + `"}'`
+	}
+	log := []string{
+		post("https://ca.example/c/1", "e30"), post("https://ca.example/acme/authz/1/4", ""),
+		stampOf + `original='{"identifier":{"type":"dns","value":"b.example"},"challenges":[{"url":"https://ca.example/acme/chall/1/4/x"}]}'`,
+		stampOf + "responseHeaders='HTTP/2 200", `link: <https://ca.example/authz/Aa1Bb2Cc3Ddb>;rel="up"`, "'", stampOf + "code='200'",
+		stampOf + `original='{"type":"http-01","url":"https://ca.example/c/1","token":"t","status":"processing"}'`,
+	}
+	s := strings.Join(append([]string{stampOf + "Running cmd: issue"}, log...), "\n")
+	var answered []string
+	for e, err := range fixed.Events(strings.NewReader(s)) {
+		require.NoError(t, err)
+		if e.Kind == ChallengeAnswered {
+			answered = append(answered, e.Challenge.URL+" "+e.Authorization.URL)
+		}
+	}
+	require.Equal(t, []string{"https://ca.example/c/1 "}, answered)
+}
+
+const stampOf = "[Mon Nov 23 21:00:00 UTC 2026] "
