@@ -14,6 +14,8 @@ var clients = []client{
 	{"lego", startsLego, func() parser { return new(lego) }},
 	{"lego", startsLegoSlog, func() parser { return new(legoSlog) }},
 	{"traefik", startsTraefik, func() parser { return &legoSlog{traefik: true} }},
+	{"caddy", startsCaddy, func() parser { return new(caddy) }},
+	{"autocert", startsAutocert, func() parser { return new(autocert) }},
 	{"acme.sh", startsAcmeSh, func() parser { return new(acmeSh) }},
 	{"dehydrated", startsDehydrated, func() parser { return new(dehydrated) }},
 	{"uacme", startsUacme, func() parser { return new(uacme) }},

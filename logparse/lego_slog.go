@@ -33,6 +33,8 @@ var legoMessages = []struct {
 	{"Skipping deactivating of valid authorization", (*legoSlog).skipping},
 	{"Unable to deactivate the authorization", (*legoSlog).refused},
 	{"Deactivating authorization", (*legoSlog).announced},
+	{"Trying to solve HTTP-01", (*legoSlog).solving},
+	{"Trying to solve TLS-ALPN-01", (*legoSlog).solving},
 	{"The server validated our request", (*legoSlog).validated},
 	{"authorization already valid", (*legoSlog).validated},
 	{"Server responded with a certificate", (*legoSlog).issued},
@@ -145,6 +147,13 @@ func (p *legoSlog) authorization(s *stream, line []byte) {
 func (p *legoSlog) validated(s *stream, line []byte) {
 	if name := string(attribute(line, "domain")); name != "" && p.orders.choose(s, name) {
 		s.sawName(name, "valid", nil)
+	}
+}
+
+// solving reads that a challenge is answered: right after, for these types.
+func (p *legoSlog) solving(s *stream, line []byte) {
+	if name := string(attribute(line, "domain")); name != "" && p.orders.choose(s, name) {
+		s.answeredName(name)
 	}
 }
 

@@ -316,6 +316,11 @@ func (s *stream) sawName(name, status string, p *Problem) {
 	s.emit(Event{Kind: AuthorizationSeen, Authorization: a})
 }
 
+// answeredName tells that a challenge was answered for a name.
+func (s *stream) answeredName(name string) {
+	s.emit(Event{Kind: ChallengeAnswered, Challenge: new(Challenge), Authorization: s.named(name, "")})
+}
+
 // sawURL tells the status of an authorization. It reports false if url is none.
 func (s *stream) sawURL(kind Kind, url []byte, status string) bool {
 	u := s.authorization(url)

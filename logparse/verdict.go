@@ -101,9 +101,10 @@ type snapshot struct {
 	at     time.Time
 	recent time.Duration
 
-	lives []*Life
-	byURL map[string]*Life
-	runs  map[*track]*Run
+	lives   []*Life
+	surplus []*Life // names whose URL is not known
+	byURL   map[string]*Life
+	runs    map[*track]*Run
 
 	all        []*order
 	ordersOf   map[*track][]*order
@@ -162,6 +163,7 @@ func (h *History) look() *snapshot {
 	for _, o := range s.all {
 		s.reconcile(o)
 	}
+	s.keepSurplus()
 	s.judge()
 	h.snapshot = s
 	return s
@@ -234,15 +236,40 @@ func (s *snapshot) reconcile(o *order) {
 		}
 	}
 	if status, ok := common(o, names); ok {
+		answered := slices.IndexFunc(names, func(l *Life) bool { return l.IsAnswered })
 		for _, l := range urls {
 			if l.Status == "" {
 				l.Status, l.StatusAt, l.statusTime = status, names[0].StatusAt, names[0].statusTime
+				if answered >= 0 { // it may be this one
+					l.IsAnswered, l.Answered = true, names[answered].Answered
+				}
 			}
 		}
 	}
 	s.eliminate(o, urls)
-	s.lives = append(s.lives, surplus(urls, names)...)
+	s.surplus = append(s.surplus, surplus(urls, names)...)
 }
+
+// keepSurplus adds the names without URLs, but for those whose authorization another log has: of what a client prints, and
+// of its full log beside, one order comes twice.
+func (s *snapshot) keepSurplus() {
+	type key struct{ host, client, name string }
+	known := make(map[key][]*Life)
+	for _, l := range s.lives {
+		if k := (key{l.Host, l.Client, l.name()}); l.Identifier.Value != "" {
+			known[k] = append(known[k], l)
+		}
+	}
+	for _, l := range s.surplus {
+		same := func(o *Life) bool { return l.FirstSeen.IsZero() || o.FirstSeen.Sub(l.FirstSeen).Abs() < sameOrder }
+		if !slices.ContainsFunc(known[key{l.Host, l.Client, l.name()}], same) {
+			s.lives = append(s.lives, l)
+		}
+	}
+}
+
+// sameOrder is how far apart two logs are in telling of one order.
+const sameOrder = time.Minute
 
 // latest returns when an authorization with a status expires, given that of its order.
 func latest(expires, order time.Time, status string) time.Time {
