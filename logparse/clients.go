@@ -22,5 +22,8 @@ var clients = []client{
 	{"acme-tiny", startsAcmeTiny, func() parser { return new(acmeTiny) }},
 	{"acmetool", startsAcmetool, func() parser { return new(acmetool) }},
 	{"lacme", startsLacme, func() parser { return new(lacme) }},
+	{"mod_md", startsModMD, func() parser { return new(modMD) }},
+	{"node acme-client", startsNode, func() parser { return new(nodeACME) }},
 	{"python acme", startsPythonOther, func() parser { return new(pythonOther) }},
+	{"", startsDocument, func() parser { return new(document) }},
 }
