@@ -91,6 +91,7 @@ func TestDecompressor(t *testing.T) {
 		{"UTF-8 mark", "\ufeff" + a, a},
 		{"UTF-8 mark alone", "\ufeff", ""},
 		{"UTF-8 mark later", a + "\ufeff" + b, a + "\ufeff" + b},
+		{"UTF-8 mark after gzip", gzipped(t, a) + "\ufeff" + b, a + "\ufeff" + b},
 		{"UTF-8 mark, then gzip", "\ufeff" + a + gzipped(t, b), a + b},
 		{"UTF-16LE", utf16ed(little, a+b), a + b},
 		{"UTF-16BE", utf16ed(big, a+b), a + b},

@@ -16,8 +16,8 @@ import (
 //	       worker    └── tail: starts the next block
 //	       at a time
 //
-// Every worker reads a block when it is its turn, and scans it while others read the next ones: what it has just read is in
-// its core's cache, and decompression goes on beside the scanning of what came out before. The ranging goroutine takes the
+// Every worker reads a block when it is its turn, and scans it while others read the next ones: so
+// decompression goes on beside the scanning of what came out before. The ranging goroutine takes the
 // blocks in the order in which they were read, and yields their URLs.
 //
 // Blocks are cut where a scan of each gives what one scan of the whole log would: before a line that starts with a byte that
@@ -38,10 +38,10 @@ import (
 // and a break must not wait for one.
 
 const (
-	blockSize = 1 << 20  // what is read at once: with less, goroutines wait for one another to wake up
+	blockSize = 1 << 20  // what is read at once
 	tailSize  = 64 << 10 // the longest tail
 	spare     = 4        // blocks besides those of the workers, for them to be ahead of the ranging goroutine
-	maxCores  = 8        // one core reads as much as eight can scan
+	maxCores  = 8        // bounds memory, as reading is one core's work anyway
 )
 
 // A block is a piece of one log.

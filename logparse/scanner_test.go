@@ -337,7 +337,7 @@ func TestMemory(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	start, found := time.Now(), 0
-	for _, err := range URLs(log) {
+	for _, err := range URLs(regular{log}) {
 		require.NoError(t, err)
 		found++
 	}
@@ -348,6 +348,11 @@ func TestMemory(t *testing.T) {
 	require.Greater(t, found, 1000)
 	require.Less(t, after.Sys-before.Sys, uint64(64<<20))
 }
+
+// A regular reader seems to be a regular file, which is read on several cores.
+type regular struct{ io.Reader }
+
+func (regular) Stat() (os.FileInfo, error) { return os.Stat("testdata/README.md") }
 
 // maxRSS returns the line of the process's status about the most memory that it had, or that there is none.
 func maxRSS() string {
