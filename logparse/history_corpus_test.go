@@ -28,7 +28,44 @@ type fateAt struct {
 var blind = map[string]struct {
 	fates map[fateAt]int
 	why   string
-}{}
+}{
+	"autocert/http-trace": {
+		map[fateAt]int{{"invalid", "unknown"}: 2, {"valid", "unknown"}: 1},
+		"the trace has no bodies, and nothing else is logged of what comes of a challenge",
+	},
+	"certbot/badnonce-retries": {
+		map[fateAt]int{{"pending", "unknown"}: 1},
+		"Certbot ended before it asked for this one: it could have been valid already",
+	},
+	"certbot/step-ca-mixed-runs": {
+		map[fateAt]int{{"pending", "unknown"}: 1},
+		"its challenge was answered, and Certbot ended while it was pending; other CAs would have made it invalid",
+	},
+	"dehydrated/wildcard-dns01-badnonce-stock-pebble": {
+		map[fateAt]int{{"pending", "unknown"}: 1},
+		"the URL is logged because of a bad nonce, and nothing else is logged with it",
+	},
+	"lacme/debug": {
+		map[fateAt]int{{"invalid", "unknown"}: 1, {"valid", "unknown"}: 1},
+		"both were answered, and the log ends with the order: it is invalid, but not because of which",
+	},
+	"lego/4.35.2-killed-dns01": {
+		map[fateAt]int{{"pending", "unknown"}: 2, {"valid", "unknown"}: 1},
+		"one of three names was validated, but not which URL is that name's",
+	},
+	"traefik/common-debug": {
+		map[fateAt]int{{"invalid", "unknown"}: 1, {"valid", "unknown"}: 1},
+		"Traefik was shut down after it had answered the challenges",
+	},
+	"traefik/json-info": {
+		map[fateAt]int{{"deactivated", "unknown"}: 1},
+		"the log ends with the announcement; a refusal would be in the next line",
+	},
+	"uacme/verbose3-killed-and-fail": {
+		map[fateAt]int{{"pending", "unknown"}: 2},
+		"uacme was killed before it asked for these two: they could have been valid already",
+	},
+}
 
 // corpusHistory returns the History of a recorded scenario.
 func corpusHistory(t *testing.T, scenario string) *History {
