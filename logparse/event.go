@@ -18,6 +18,10 @@ const (
 	// killed writes none, and some never do.
 	RunEnded
 
+	// RunStopped is the last line of a run that wrote no end: Message is the line's start. It comes before the next run
+	// in the same log, or when the log ends; the client may still be running then.
+	RunStopped
+
 	// OrderSeen is an order (RFC 8555 §7.1.3): Order.
 	OrderSeen
 
@@ -55,6 +59,7 @@ func (k Kind) String() string {
 var kindNames = [...]string{
 	RunStarted:               "run started",
 	RunEnded:                 "run ended",
+	RunStopped:               "run stopped",
 	OrderSeen:                "order",
 	AuthorizationSeen:        "authorization",
 	ChallengeAnswered:        "challenge answered",

@@ -132,18 +132,28 @@ type seen struct {
 
 // add reports whether url was not in the set, where it is afterwards.
 func (s *seen) add(url []byte) bool {
-	if bytes.Equal(url, s.last) {
+	if s.has(url) {
 		return false
 	}
 	s.last = append(s.last[:0], url...)
+	s.set[s.key(url)] = struct{}{}
+	return true
+}
+
+// has reports whether url is in the set.
+func (s *seen) has(url []byte) bool {
+	if bytes.Equal(url, s.last) {
+		return len(url) > 0
+	}
+	_, ok := s.set[s.key(url)]
+	return ok
+}
+
+// key returns the key of url.
+func (s *seen) key(url []byte) [2]uint64 {
 	if s.set == nil {
 		s.seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 		s.set = make(map[[2]uint64]struct{})
 	}
-	key := [2]uint64{maphash.Bytes(s.seeds[0], url), maphash.Bytes(s.seeds[1], url)}
-	if _, ok := s.set[key]; ok {
-		return false
-	}
-	s.set[key] = struct{}{}
-	return true
+	return [2]uint64{maphash.Bytes(s.seeds[0], url), maphash.Bytes(s.seeds[1], url)}
 }
