@@ -14,11 +14,12 @@ import (
 //  2. another name of its order failed;
 //  3. the CA refused a request for its order: rate limited, request refused;
 //  4. the client asked for other names instead, right after;
-//  5. the run stops while its order is the last it worked on: killed;
+//  5. the run stops, or ends by a signal, while its order is the last it made: killed;
 //  6. the client gave up because of a request that it repeats otherwise: request refused;
 //  7. unknown.
 //
-// What failed belongs to an order if the log says so, and else to the one that the run worked on at the time.
+// What failed belongs to an order if the log says so, and else to the one that the run worked on at the time: the last that
+// it had made. That the CA refuses to make another order is no failure of that one.
 
 // supersedes is how soon after an order another one with other names must follow to have taken its place.
 const supersedes = time.Hour
@@ -38,14 +39,14 @@ func (s *snapshot) explain(l *Life, o *order) {
 	}
 	l.Cause = CauseUnknown
 	l.Evidence = append(l.Evidence, Evidence{l.Last, "last seen, " + cmp.Or(l.Status, "without a status")})
-	if o != nil && !o.last.run.ended.isZero() {
-		l.Evidence = append(l.Evidence, o.last.run.end())
+	if o != nil && !o.last.run().ended.isZero() {
+		l.Evidence = append(l.Evidence, o.last.run().end())
 	}
 }
 
 // end returns the end of the run as evidence.
 func (t *track) end() Evidence {
-	return Evidence{t.ended.place, strings.Trim("the run ends: "+cmp.Or(t.message, t.exit), ": ")}
+	return Evidence{t.ended.place(), strings.Trim("the run ends: "+cmp.Or(t.message, t.exit), ": ")}
 }
 
 // failed finds a failure at the client.
@@ -55,7 +56,7 @@ func (s *snapshot) failed(l *Life, o *order) bool {
 			continue
 		}
 		l.Cause, l.Blame = t.cause, t.identifier
-		l.Evidence = append(l.Evidence, Evidence{t.place, t.text})
+		l.Evidence = append(l.Evidence, Evidence{t.place(), t.text})
 		return true
 	}
 	return false
@@ -73,11 +74,11 @@ func (s *snapshot) sibling(l *Life, o *order) bool {
 		text = v.identifier.Value + " is invalid"
 	}
 	if v.problem != nil {
-		text += ": " + problemText(v.problem)
+		text += ": " + v.problem.text
 	}
-	l.Evidence = append(l.Evidence, Evidence{v.status.place, text})
+	l.Evidence = append(l.Evidence, Evidence{v.failed().place(), text})
 	if next := s.successor(o); next != nil {
-		l.Evidence = append(l.Evidence, Evidence{next.first.place, "then asked for " + nameCount(next)})
+		l.Evidence = append(l.Evidence, Evidence{next.first.place(), "then asked for " + nameCount(next)})
 	}
 	return true
 }
@@ -88,15 +89,15 @@ func (s *snapshot) invalid(o *order) (found *life) {
 		return v
 	}
 	look := func(l *life) {
-		if l == nil || l.status.status != "invalid" && (l.problem == nil || rank(l.status.status) < 3) {
+		if l.status.status != "invalid" && (l.problem == nil || rank(l.status.status) < 3) {
 			return
 		}
-		if found == nil || cmp.Or(l.status.compare(found.status.moment), strings.Compare(l.identifier.Value, found.identifier.Value)) < 0 {
+		if found == nil || cmp.Or(l.failed().compare(found.failed()), strings.Compare(l.identifier.Value, found.identifier.Value)) < 0 {
 			found = l
 		}
 	}
-	for url := range o.authorizations {
-		look(s.h.lives[url])
+	for l := range o.authorizations {
+		look(l)
 	}
 	for _, l := range o.names {
 		look(l)
@@ -108,6 +109,15 @@ func (s *snapshot) invalid(o *order) (found *life) {
 	}
 	s.failures[o] = found
 	return found
+}
+
+// failed returns when a challenge of the authorization failed, as far as the log tells.
+func (l *life) failed() moment {
+	m := l.status.moment
+	if l.problem != nil {
+		m.earlier(l.problem.moment)
+	}
+	return m
 }
 
 // invalidName returns an authorization of an order that failed and whose name is known.
@@ -125,7 +135,7 @@ func (s *snapshot) refused(l *Life, o *order) bool {
 	for _, t := range s.troubles(o) {
 		if t.cause == CauseRefused || t.cause == CauseRateLimited {
 			l.Cause, l.Blame = t.cause, t.identifier
-			l.Evidence = append(l.Evidence, Evidence{t.place, t.text})
+			l.Evidence = append(l.Evidence, Evidence{t.place(), t.text})
 			return true
 		}
 	}
@@ -135,11 +145,11 @@ func (s *snapshot) refused(l *Life, o *order) bool {
 // superseded finds the order that took the place of this one.
 func (s *snapshot) superseded(l *Life, o *order) bool {
 	next := s.successor(o)
-	if next == nil || next.first.run != o.first.run {
+	if next == nil || next.first.run() != o.first.run() {
 		return false
 	}
 	l.Cause = CauseSuperseded
-	l.Evidence = append(l.Evidence, Evidence{next.first.place, "then asked for " + nameCount(next)})
+	l.Evidence = append(l.Evidence, Evidence{next.first.place(), "then asked for " + nameCount(next)})
 	return true
 }
 
@@ -152,48 +162,92 @@ func nameCount(o *order) string {
 
 // killed finds that the run stops.
 func (s *snapshot) killed(l *Life, o *order) bool {
-	r := o.last.run
-	if r.key.line == 0 || !r.ended.isZero() {
-		return false
-	}
-	if orders := s.ordersOf[r]; len(orders) == 0 || orders[len(orders)-1] != o {
+	r := o.last.run()
+	if r.key.line == 0 || !s.isLast(o, r) || !r.ended.isZero() && !bySignal(r.exit) {
 		return false
 	}
 	l.Cause = CauseKilled
-	if !r.started.isZero() {
-		l.Evidence = append(l.Evidence, Evidence{r.started.place, "the run starts"})
+	if !r.ended.isZero() {
+		l.Evidence = append(l.Evidence, r.end())
+		return true
 	}
-	last, text := r.last.place, "the last line of the run"
+	if !r.started.isZero() {
+		l.Evidence = append(l.Evidence, Evidence{r.started.place(), "the run starts"})
+	}
+	last, text := r.last.place(), "the last line of the run"
 	if !r.stopped.isZero() {
-		last, text = r.stopped.place, text+": "+r.lastText
+		last, text = r.stopped.place(), text+": "+r.lastText
 	}
 	l.Evidence = append(l.Evidence, Evidence{last, text})
 	return true
 }
 
+// isLast reports whether an order is the last that a run made.
+func (s *snapshot) isLast(o *order, r *track) bool {
+	orders := s.ordersOf[r]
+	return len(orders) > 0 && orders[len(orders)-1] == o
+}
+
+// bySignal reports whether a run that ended like this was ended by somebody else: "killed", "signal 9", and the statuses
+// that shells and timeout(1) give for that.
+func bySignal(exit string) bool {
+	switch exit {
+	case "status 124", "status 130", "status 137", "status 143":
+		return true
+	}
+	return strings.HasPrefix(exit, "killed") || strings.HasPrefix(exit, "signal")
+}
+
 // gaveUp finds a request that was refused although nothing is wrong with it, in a run that ended with that.
 func (s *snapshot) gaveUp(l *Life, o *order) bool {
-	all, r := s.troubles(o), o.last.run
-	if len(all) == 0 || r.ended.isZero() || r.exit == "" {
+	r := o.last.run()
+	t := r.nonce
+	if t.isZero() || r.ended.isZero() || r.exit == "" || t.order != o.id && s.orderAt(r, t.moment) != o {
 		return false
 	}
 	l.Cause = CauseRefused
-	l.Evidence = append(l.Evidence, Evidence{all[len(all)-1].place, all[len(all)-1].text}, r.end())
+	l.Evidence = append(l.Evidence, Evidence{t.place(), t.text}, r.end())
 	return true
 }
 
-// troubles returns what went wrong with an order.
-func (s *snapshot) troubles(o *order) (found []trouble) {
-	r := o.first.run
-	for _, t := range r.trouble {
-		switch {
-		case t.order == o.id, t.url != "" && o.authorizations[t.url]:
-		case t.order != "" || t.url != "" || s.orderAt(r, t.moment) != o:
-			continue
-		}
-		found = append(found, t)
+// troubles returns what went wrong with an order, by time.
+func (s *snapshot) troubles(o *order) []trouble {
+	if s.troublesOf == nil {
+		s.assignTroubles()
 	}
-	return found
+	return s.troublesOf[o]
+}
+
+// assignTroubles finds the orders of what went wrong.
+func (s *snapshot) assignTroubles() {
+	s.troublesOf = make(map[*order][]trouble)
+	for _, o := range s.all {
+		if len(o.trouble) > 0 {
+			s.troublesOf[o] = slices.Clone(o.trouble)
+		}
+	}
+	for r := range s.ordersOf {
+		for _, t := range r.trouble {
+			if o := s.orderOfTrouble(r, t); o != nil {
+				s.troublesOf[o] = append(s.troublesOf[o], t)
+			}
+		}
+	}
+	for _, all := range s.troublesOf {
+		slices.SortFunc(all, trouble.compare)
+	}
+}
+
+func (s *snapshot) orderOfTrouble(r *track, t trouble) *order {
+	switch {
+	case t.newOrder:
+		return nil
+	case t.order != "":
+		return s.h.orders[t.order]
+	case t.url != "":
+		return s.orderOf[t.url]
+	}
+	return s.orderAt(r, t.moment)
 }
 
 // orderAt returns the order that a run worked on at some moment: the last that was first seen before.
@@ -225,10 +279,10 @@ func (s *snapshot) findSuccessor(o *order) *order {
 	i, _ := slices.BinarySearchFunc(group, o, compareOrders)
 	const look = 16 // orders of other certificates may come in between
 	for _, next := range group[min(i+1, len(group)):min(i+1+look, len(group))] {
-		if !o.first.when.IsZero() && next.first.when.Sub(o.first.when) > supersedes {
+		if o.first.micros != 0 && next.first.when().Sub(o.first.when()) > supersedes {
 			break
 		}
-		if same, all := overlap(o.identifiers, next.identifiers); same && (!all || next.first.run == o.first.run) {
+		if same, all := overlap(o.identifiers, next.identifiers); same && (!all || next.first.run() == o.first.run()) {
 			return next
 		}
 	}
@@ -254,7 +308,7 @@ func overlap(a, b []Identifier) (some, all bool) {
 type neighbourhood struct{ host, client, account string }
 
 func (o *order) neighbourhood() neighbourhood {
-	return neighbourhood{o.first.run.key.host, o.first.run.key.client, o.account}
+	return neighbourhood{o.first.run().key.host, o.first.run().key.client, o.account}
 }
 
 func compareOrders(a, b *order) int {

@@ -182,9 +182,10 @@ type Summary struct {
 	Verdicts            map[Verdict]int
 	Causes              map[Cause]int // of those that leaked
 	FirstSeen, LastSeen time.Time
-	Dropped             int   // sightings of authorizations beyond History.MaxAuthorizations
+	Dropped             int   // sightings of authorizations and orders beyond History.MaxAuthorizations
 	Unrecognized        int64 // lines of an unknown shape
 	UnrecognizedAt      []Unrecognized
+	UnrecognizedMore    bool // there are more than Unrecognized: only the first 16,384 places are counted
 }
 
 // Unrecognized is where lines of an unknown shape stand.
@@ -217,11 +218,11 @@ func (h *History) Summary() Summary {
 		}
 	}
 	m.FirstSeen, m.LastSeen = all.FirstSeen, all.LastSeen
-	for p, n := range h.unknown {
-		m.Unrecognized += n
-		m.UnrecognizedAt = append(m.UnrecognizedAt, Unrecognized{p, n})
+	h.unknown.tidy()
+	for _, u := range h.unknown.list {
+		m.Unrecognized += u.Lines
 	}
-	slices.SortFunc(m.UnrecognizedAt, func(a, b Unrecognized) int { return comparePlaces(a.Place, b.Place) })
-	m.UnrecognizedAt = m.UnrecognizedAt[:min(len(m.UnrecognizedAt), maxUnrecognized)]
+	m.UnrecognizedAt = slices.Clone(h.unknown.list[:min(len(h.unknown.list), maxUnrecognized)])
+	m.UnrecognizedMore = h.unknown.more
 	return m
 }

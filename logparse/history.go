@@ -2,9 +2,11 @@ package logparse
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // A History is what events tell about authorizations: which run of which client asked for them, in which order, what became
@@ -25,8 +27,10 @@ import (
 // never returns to pending (RFC 8555 §7.1.6). Runs are told apart by host, file and line, so the logs of several machines
 // need different names of files or hosts, see [Reader].
 //
-// Memory grows with authorizations, orders and runs, by about 700 bytes for each authorization, not with the logs. A History
-// must not be used by several goroutines at once.
+// Memory grows with authorizations, orders and runs, by about BYTES bytes for each authorization with a URL and a name of usual
+// length, not with the logs; while there are queries, by as much again. What one record holds is bounded: strings of 1 KiB, the
+// first 20 failures that are known to be of an order, the first 1000 others of a run, the first 16,384 places of lines of an
+// unknown shape. A History must not be used by several goroutines at once.
 type History struct {
 	// At is the time as of which verdicts are given. If zero, it is the time of the call.
 	At time.Time
@@ -35,8 +39,8 @@ type History struct {
 	// more than clients wait for DNS, and less than anybody waits for a report.
 	Recent time.Duration
 
-	// MaxAuthorizations limits memory: authorizations beyond it are only counted, in [Summary].Dropped. If zero, there is
-	// no limit.
+	// MaxAuthorizations limits memory: authorizations beyond it are only counted, in [Summary].Dropped, and orders and runs
+	// beyond that number are not told apart. Which ones they are depends on the order of events. If zero, there is no limit.
 	MaxAuthorizations int
 
 	texts    map[string]string // each text that many records have, once
@@ -44,8 +48,11 @@ type History struct {
 	orders   map[string]*order // by ID
 	runs     map[runKey]*track
 	files    map[string]bool
-	unknown  map[Place]int64 // lines of an unknown shape, by where they start
+	names    int // authorizations whose URL is not known
+	unknown  unrecognized
 	dropped  int
+	lastFile string // of the event before
+	lastRun  *track
 	snapshot *snapshot
 }
 
@@ -57,10 +64,15 @@ type life struct {
 	account     string
 	first, last moment
 	status      fate
-	expires     time.Time // of the last status that is not final
-	answered    moment    // zero if no challenge was answered
-	problem     *Problem  // of a challenge
-	problemAt   moment
+	expires     int64    // of the last status that is not final
+	answered    moment   // zero if no challenge was answered
+	problem     *refusal // of a challenge
+}
+
+// A refusal is what the CA said of a challenge that failed.
+type refusal struct {
+	moment
+	text string
 }
 
 // An order is what is known of an order.
@@ -68,11 +80,12 @@ type order struct {
 	id, url        string
 	account        string
 	identifiers    []Identifier // sorted
-	authorizations map[string]bool
+	authorizations map[*life]struct{}
 	names          map[Identifier]*life // authorizations whose URL the log does not tell beside the name
 	first, last    moment
 	status         fate
-	expires        time.Time
+	expires        int64
+	trouble        []trouble
 }
 
 // A track is what is known of a run, or of the output of a client outside any.
@@ -87,7 +100,10 @@ type track struct {
 	stopped          moment
 	lastText         string
 	last             moment
-	trouble          []trouble
+	trouble          []trouble // of no order that the log names
+	nonce            trouble   // the last request that was refused for its nonce, as happens
+	origin           *origin   // the last one
+	origins          map[string]*origin
 }
 
 // A runKey names a run.
@@ -107,23 +123,111 @@ type trouble struct {
 	order      string // ID
 	url        string // of an authorization
 	identifier Identifier
+	newOrder   bool // the answer to a request for another order: it is of none that is there
 }
 
-// maxTrouble is how many troubles of a run are kept: the first.
-const maxTrouble = 64
+// How many troubles are kept: the first of an order, and the first of a run of which the log does not say the order.
+const (
+	maxOrderTrouble = 20
+	maxRunTrouble   = 1000
+)
 
-// A moment is when and where something was seen.
+// A moment is when and where something was seen. It is small, as each authorization has several.
 type moment struct {
-	when  time.Time
-	place Place
-	run   *track
+	micros       int64 // since 1970; zero without a time
+	line, offset int64
+	origin       *origin
 }
 
-func (m moment) isZero() bool { return m.run == nil }
+// An origin is a run, and a file that it is in.
+type origin struct {
+	file string
+	run  *track
+}
+
+func (m moment) isZero() bool { return m.origin == nil }
+
+// run returns the run that something was seen in, nil for the zero moment.
+func (m moment) run() *track {
+	if m.origin == nil {
+		return nil
+	}
+	return m.origin.run
+}
+
+func (m moment) when() time.Time { return date(m.micros) }
+
+func (m moment) place() Place {
+	if m.origin == nil {
+		return Place{}
+	}
+	return Place{m.origin.file, m.line, m.offset}
+}
+
+// micros returns a time as moments have it: zero for what is none, and for years that no calendar or JSON has.
+func micros(t time.Time) int64 {
+	if t = t.UTC(); t.IsZero() || t.Year() < 1 || t.Year() > 9999 {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+// date is the reverse of micros.
+func date(micros int64) time.Time {
+	if micros == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(micros).UTC()
+}
+
+// moment returns the moment of an event in the run.
+func (t *track) moment(h *History, when time.Time, p Place) moment {
+	if t.origin == nil || t.origin.file != p.File {
+		t.origin = t.originOf(h.text(p.File))
+	}
+	return moment{micros(when), p.Line, p.Offset, t.origin}
+}
+
+func (t *track) originOf(file string) *origin {
+	s := t.origins[file]
+	if s == nil {
+		if t.origins == nil {
+			t.origins = make(map[string]*origin, 1)
+		}
+		s = &origin{file, t}
+		t.origins[file] = s
+	}
+	return s
+}
 
 // compare orders moments by time, then by place. Those without a time come before all others.
 func (m moment) compare(o moment) int {
-	return cmp.Or(m.when.Compare(o.when), comparePlaces(m.place, o.place))
+	switch {
+	case m.micros != o.micros:
+		return cmp.Compare(m.order(), o.order())
+	case m.origin == o.origin:
+		return cmp.Or(cmp.Compare(m.line, o.line), cmp.Compare(m.offset, o.offset))
+	case m.origin == nil || o.origin == nil:
+		return cmp.Compare(b2i(m.origin != nil), b2i(o.origin != nil))
+	}
+	// Machines have files of the same name.
+	return cmp.Or(strings.Compare(m.origin.file, o.origin.file), cmp.Compare(m.line, o.line), cmp.Compare(m.offset, o.offset),
+		m.origin.run.key.compare(o.origin.run.key))
+}
+
+// order returns a number that is the lower the earlier m is.
+func (m moment) order() int64 {
+	if m.micros == 0 {
+		return math.MinInt64
+	}
+	return m.micros
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func comparePlaces(a, b Place) int {
@@ -132,10 +236,15 @@ func comparePlaces(a, b Place) int {
 
 // earlier makes m the earlier of the two, where one with a time comes before one without.
 func (m *moment) earlier(o moment) {
-	if o.isZero() {
-		return
-	}
-	if m.isZero() || m.when.IsZero() && !o.when.IsZero() || m.when.IsZero() == o.when.IsZero() && o.compare(*m) < 0 {
+	switch {
+	case o.isZero():
+	case m.isZero():
+		*m = o
+	case (m.micros == 0) != (o.micros == 0):
+		if m.micros == 0 {
+			*m = o
+		}
+	case o.compare(*m) < 0:
 		*m = o
 	}
 }
@@ -189,19 +298,20 @@ func orderRank(status string) int {
 	return 1
 }
 
-// Add adds an event.
+// Add adds an event. It keeps copies of what it needs.
 func (h *History) Add(e Event) {
 	h.init()
 	h.snapshot = nil
-	if e.File != "" {
-		h.files[h.text(e.File)] = true
+	if e.File != "" && e.File != h.lastFile {
+		h.lastFile = h.text(e.File)
+		h.files[h.lastFile] = true
 	}
 	if e.Kind == LinesUnrecognized {
-		h.unknown[h.place(e.Place)] = e.Lines
+		h.unknown.add(Unrecognized{Place{h.text(e.File), e.Line, e.Offset}, max(e.Lines, 1)})
 		return
 	}
 	t := h.track(&e)
-	m := moment{e.Time.Round(0).UTC(), h.place(e.Place), t}
+	m := t.moment(h, e.Time, e.Place)
 	t.last.later(m)
 	switch e.Kind {
 	case RunStarted, RunEnded, RunStopped:
@@ -219,12 +329,22 @@ func (h *History) init() {
 	if h.lives == nil {
 		h.texts, h.files = make(map[string]string), make(map[string]bool)
 		h.lives, h.orders = make(map[string]*life), make(map[string]*order)
-		h.runs, h.unknown = make(map[runKey]*track), make(map[Place]int64)
+		h.runs = make(map[runKey]*track)
 	}
 }
 
+// maxRecordText is the longest text of a record, in bytes.
+const maxRecordText = 1024
+
 // text returns the copy of s that all records share.
 func (h *History) text(s string) string {
+	if s == "" {
+		return ""
+	}
+	if t, ok := h.texts[s]; ok {
+		return t
+	}
+	s = tidy(s)
 	if t, ok := h.texts[s]; ok {
 		return t
 	}
@@ -232,9 +352,24 @@ func (h *History) text(s string) string {
 	return s
 }
 
-func (h *History) place(p Place) Place {
-	p.File = h.text(p.File)
-	return p
+// tidy returns a copy of s, which may be a piece of something bigger: no more than maxRecordText of it, and valid UTF-8, so that
+// JSON holds all of it.
+func tidy(s string) string {
+	if len(s) > maxRecordText {
+		s = s[:maxRecordText]
+		for i := 1; i < utf8.UTFMax; i++ {
+			if utf8.RuneStart(s[len(s)-i]) {
+				if !utf8.FullRuneInString(s[len(s)-i:]) {
+					s = s[:len(s)-i]
+				}
+				break
+			}
+		}
+	}
+	if !utf8.ValidString(s) {
+		return strings.ToValidUTF8(s, "?")
+	}
+	return strings.Clone(s)
 }
 
 // track returns the run that an event is in, or what stands for it.
@@ -244,7 +379,10 @@ func (h *History) track(e *Event) *track {
 		k.file, k.unit, k.pid = e.File, e.Unit, e.PID
 	}
 	t := h.trackOf(k)
-	t.unit, t.pid = least(t.unit, h.text(e.Unit)), max(t.pid, e.PID)
+	if e.Unit != t.unit {
+		t.unit = least(t.unit, h.text(e.Unit))
+	}
+	t.pid = max(t.pid, e.PID)
 	return t
 }
 
@@ -253,58 +391,78 @@ func (t *track) add(e *Event, m moment) {
 	switch e.Kind {
 	case RunStarted:
 		t.started.earlier(m)
-		t.version, t.command = least(t.version, e.Version), least(t.command, e.Command)
+		t.version, t.command = least(t.version, tidy(e.Version)), least(t.command, tidy(e.Command))
 	case RunEnded:
-		if t.ended.isZero() || m.compare(t.ended) > 0 {
-			t.ended, t.exit, t.message = m, e.Exit, e.Message
+		exit, message := tidy(e.Exit), tidy(e.Message)
+		if t.ended.isZero() || cmp.Or(m.compare(t.ended), strings.Compare(exit, t.exit), strings.Compare(message, t.message)) > 0 {
+			t.ended, t.exit, t.message = m, exit, message
 		}
 	case RunStopped:
-		if t.stopped.isZero() || m.compare(t.stopped) > 0 {
-			t.stopped, t.lastText = m, e.Message
+		text := tidy(e.Message)
+		if t.stopped.isZero() || cmp.Or(m.compare(t.stopped), strings.Compare(text, t.lastText)) > 0 {
+			t.stopped, t.lastText = m, text
 		}
 	}
 }
 
 // addOrder adds an order that was seen.
 func (h *History) addOrder(e *Event, m moment) {
-	if e.Order == nil || e.Order.ID == "" {
+	if e.Order == nil {
 		return
 	}
+	account := h.text(e.Account)
 	o := h.order(e.Order.ID, m)
-	o.url, o.account = least(o.url, e.Order.URL), least(o.account, h.text(e.Account))
-	for _, id := range e.Order.Identifiers {
-		h.identify(o, id)
+	if o != nil {
+		if e.Order.URL != o.url {
+			o.url = least(o.url, h.text(e.Order.URL))
+		}
+		o.account = least(o.account, account)
+		h.identify(o, e.Order.Identifiers)
+		o.expire(e.Order.Expires)
+		o.status.join(fate{h.text(e.Order.Status), m}, orderRank)
 	}
-	o.expire(e.Order.Expires)
-	o.status.join(fate{h.text(e.Order.Status), m}, orderRank)
 	for _, url := range e.Order.Authorizations {
 		if l := h.life(url, m); l != nil {
-			l.account = least(l.account, h.text(e.Account))
-			o.has(l.url)
+			l.account = least(l.account, account)
+			o.has(l)
 		}
 	}
 }
 
-// order returns the order with an ID, nil if that is empty.
+// order returns the order with an ID, nil if that is empty or there are too many.
 func (h *History) order(id string, m moment) *order {
 	if id == "" {
 		return nil
 	}
 	o := h.orders[id]
 	if o == nil {
-		o = &order{id: h.text(id)}
-		h.orders[o.id] = o
+		id = h.text(id)
+		o = h.orders[id]
+	}
+	if o == nil {
+		if h.MaxAuthorizations > 0 && len(h.orders) >= h.MaxAuthorizations {
+			h.dropped++
+			return nil
+		}
+		o = &order{id: id}
+		h.orders[id] = o
 	}
 	o.first.earlier(m)
 	o.last.later(m)
 	return o
 }
 
-// identify notes that an order is for an identifier.
-func (h *History) identify(o *order, id Identifier) {
-	i, ok := slices.BinarySearchFunc(o.identifiers, id, compareIdentifiers)
-	if !ok {
-		o.identifiers = slices.Insert(o.identifiers, i, Identifier{h.text(id.Type), h.text(id.Value)})
+// identify notes that an order is for identifiers. Most often it is known to be.
+func (h *History) identify(o *order, ids []Identifier) {
+	known := len(o.identifiers)
+	for _, id := range ids {
+		if _, ok := slices.BinarySearchFunc(o.identifiers[:known], id, compareIdentifiers); !ok {
+			o.identifiers = append(o.identifiers, Identifier{h.text(id.Type), h.text(id.Value)})
+		}
+	}
+	if len(o.identifiers) > known {
+		slices.SortFunc(o.identifiers, compareIdentifiers)
+		o.identifiers = slices.Clip(slices.Compact(o.identifiers))
 	}
 }
 
@@ -321,27 +479,42 @@ func least(a, b string) string {
 	return a
 }
 
-// has notes that an authorization belongs to the order.
-func (o *order) has(url string) {
-	if o.authorizations == nil {
-		o.authorizations = make(map[string]bool)
+// has notes that an authorization belongs to the order, which may be nil.
+func (o *order) has(l *life) {
+	if o == nil {
+		return
 	}
-	o.authorizations[url] = true
+	if o.authorizations == nil {
+		o.authorizations = make(map[*life]struct{})
+	}
+	o.authorizations[l] = struct{}{}
 }
 
 // life returns the authorization with a URL, nil if there are too many.
 func (h *History) life(url string, m moment) *life {
 	l := h.lives[url]
 	if l == nil {
-		if h.MaxAuthorizations > 0 && len(h.lives) >= h.MaxAuthorizations {
-			h.dropped++
+		url = tidy(url)
+		l = h.lives[url]
+	}
+	if l == nil {
+		if h.full() {
 			return nil
 		}
-		l = &life{url: strings.Clone(url)}
-		h.lives[l.url] = l
+		l = &life{url: url}
+		h.lives[url] = l
 	}
 	l.see(m)
 	return l
+}
+
+// full reports whether there are too many authorizations for another one, and counts that if so.
+func (h *History) full() bool {
+	if h.MaxAuthorizations <= 0 || len(h.lives)+h.names < h.MaxAuthorizations {
+		return false
+	}
+	h.dropped++
+	return true
 }
 
 func (l *life) see(m moment) {
@@ -349,16 +522,21 @@ func (l *life) see(m moment) {
 	l.last.later(m)
 }
 
-// name returns the authorization of an order whose name is known, but not its URL.
-func (o *order) name(id Identifier, m moment) *life {
+// name returns the authorization of an order whose name is known, but not its URL. It is nil if there are too many.
+func (h *History) name(o *order, id Identifier, m moment) *life {
+	id = Identifier{h.text(id.Type), h.text(id.Value)}
 	l := o.names[id]
 	if l == nil {
+		if h.full() {
+			return nil
+		}
 		if o.names == nil {
 			o.names = make(map[Identifier]*life)
 		}
 		l = &life{identifier: id}
 		l.identifier.Value, l.wildcard = strings.CutPrefix(id.Value, "*.")
 		o.names[id] = l
+		h.names++
 	}
 	l.see(m)
 	return l
@@ -374,15 +552,15 @@ func (h *History) addAuthorization(e *Event, m moment) {
 	var l *life
 	switch {
 	case a.URL != "":
-		if l = h.life(a.URL, m); l != nil && o != nil {
-			o.has(l.url)
+		if l = h.life(a.URL, m); l != nil {
+			o.has(l)
 		}
 	case o != nil && a.Identifier.Value != "":
 		id := a.Identifier
 		if a.Wildcard {
 			id.Value = "*." + id.Value
 		}
-		l = o.name(id, m)
+		l = h.name(o, id, m)
 	}
 	if l == nil {
 		return
@@ -395,46 +573,45 @@ func (l *life) add(h *History, e *Event, m moment) {
 	a := e.Authorization
 	l.name(h, a.Identifier)
 	l.wildcard = l.wildcard || a.Wildcard
-	l.account = least(l.account, h.text(e.Account))
+	if e.Account != l.account {
+		l.account = least(l.account, h.text(e.Account))
+	}
 	status := a.Status
 	switch {
 	case e.Kind == AuthorizationDeactivated:
 		status = "deactivated"
 	case e.Kind == ChallengeAnswered:
-		l.answered.earlier(m)
+		l.answered.later(m)
 		status = ""
 	}
 	l.status.join(fate{h.text(status), m}, rank)
 	if rank(status) < 2 {
 		l.expire(a.Expires)
 	}
-	l.fail(a.Problem, m)
+	if a.Problem != nil {
+		l.fail(refusal{m, tidy(problemText(a.Problem))})
+	}
 }
 
 // name notes what the authorization is for.
 func (l *life) name(h *History, id Identifier) {
-	if id.Value != "" && (l.identifier.Value == "" || id.Value < l.identifier.Value) {
+	if id.Value == "" || id == l.identifier {
+		return
+	}
+	if l.identifier.Value == "" || compareIdentifiers(id, l.identifier) < 0 {
 		l.identifier = Identifier{h.text(id.Type), h.text(id.Value)}
 	}
 }
 
 // expire notes when the authorization expires: the latest of what was said.
-func (l *life) expire(t time.Time) {
-	if t.After(l.expires) {
-		l.expires = t
-	}
-}
+func (l *life) expire(t time.Time) { l.expires = max(l.expires, micros(t)) }
 
-func (o *order) expire(t time.Time) {
-	if t.After(o.expires) {
-		o.expires = t
-	}
-}
+func (o *order) expire(t time.Time) { o.expires = max(o.expires, micros(t)) }
 
 // fail notes what the CA said of a challenge first.
-func (l *life) fail(p *Problem, m moment) {
-	if p != nil && (l.problem == nil || m.compare(l.problemAt) < 0) {
-		l.problem, l.problemAt = p, m
+func (l *life) fail(r refusal) {
+	if l.problem == nil || cmp.Or(r.compare(l.problem.moment), strings.Compare(r.text, l.problem.text)) < 0 {
+		l.problem = &r
 	}
 }
 
@@ -442,42 +619,69 @@ func (l *life) fail(p *Problem, m moment) {
 func (h *History) addTrouble(e *Event, m moment) {
 	t := trouble{moment: m, cause: e.Cause, text: e.Message}
 	if p := e.Problem; p != nil {
-		t.cause, t.text = problemCause(p), problemText(p)
+		t.cause, t.text, t.newOrder = problemCause(p), problemText(p), asksForOrder(p.URL)
 	}
 	if e.Order != nil {
-		t.order = h.text(e.Order.ID)
+		t.order = e.Order.ID
 	}
 	if a := e.Authorization; a != nil {
 		t.identifier, t.url = a.Identifier, a.URL
 		if t.order == "" {
-			t.order = h.text(a.Order)
+			t.order = a.Order
 		}
 		if a.URL != "" || a.Identifier.Value != "" && a.Order != "" {
 			h.addAuthorization(&Event{Kind: AuthorizationSeen, Authorization: a, Account: e.Account}, m)
 		}
 	}
-	m.run.fail(t)
-}
-
-// fail keeps t if it is among the first.
-func (r *track) fail(t trouble) {
-	i := 0
-	for i < len(r.trouble) && t.compare(r.trouble[i]) > 0 {
-		i++
-	}
-	if i < len(r.trouble) && t.compare(r.trouble[i]) == 0 || i >= maxTrouble {
+	t.newOrder = t.newOrder && t.order == "" && t.url == ""
+	if o := h.order(t.order, m); o != nil && t.cause != "" {
+		h.keep(&o.trouble, t, maxOrderTrouble)
 		return
 	}
-	r.trouble = append(r.trouble, trouble{})
-	copy(r.trouble[i+1:], r.trouble[i:])
-	r.trouble[i] = t
-	r.trouble = r.trouble[:min(len(r.trouble), maxTrouble)]
+	h.fail(m.run(), t)
+}
+
+// fail keeps t if it is among the first of a run. Of requests that are refused for their nonce the last is enough.
+func (h *History) fail(r *track, t trouble) {
+	switch {
+	case t.cause != "":
+		h.keep(&r.trouble, t, maxRunTrouble)
+	case r.nonce.isZero() || t.compare(r.nonce) > 0:
+		r.nonce = h.own(t)
+	}
+}
+
+// keep inserts t in a sorted list of the first limit troubles.
+func (h *History) keep(list *[]trouble, t trouble, limit int) {
+	i, ok := slices.BinarySearchFunc(*list, t, trouble.compare)
+	if ok || i >= limit {
+		return
+	}
+	if len(*list) == limit {
+		*list = (*list)[:limit-1]
+	}
+	*list = slices.Insert(*list, i, h.own(t))
+}
+
+// own returns t with copies of its strings.
+func (h *History) own(t trouble) trouble {
+	t.cause, t.text = Cause(h.text(string(t.cause))), tidy(t.text)
+	t.order, t.url = h.text(t.order), tidy(t.url)
+	t.identifier = Identifier{h.text(t.identifier.Type), h.text(t.identifier.Value)}
+	return t
+}
+
+// asksForOrder reports whether a request to a URL is for a new order, as far as names of the common CAs tell.
+func asksForOrder(url string) bool {
+	last := strings.ToLower(strings.ReplaceAll(url[strings.LastIndexByte(url, '/')+1:], "-", ""))
+	return last == "neworder" || last == "orderplz"
 }
 
 // compare orders troubles by moment, and then by what they say.
 func (t trouble) compare(o trouble) int {
 	return cmp.Or(t.moment.compare(o.moment), strings.Compare(t.text, o.text), strings.Compare(t.identifier.Value, o.identifier.Value),
-		strings.Compare(string(t.cause), string(o.cause)), strings.Compare(t.order, o.order), strings.Compare(t.url, o.url))
+		strings.Compare(string(t.cause), string(o.cause)), strings.Compare(t.order, o.order), strings.Compare(t.url, o.url),
+		strings.Compare(t.identifier.Type, o.identifier.Type), cmp.Compare(b2i(t.newOrder), b2i(o.newOrder)))
 }
 
 // problemCause returns what a problem that the CA answered with is the cause of, "" if the client repeats such requests.

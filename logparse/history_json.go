@@ -15,12 +15,14 @@ import (
 //
 //	{"version": 1,
 //	 "runs": [{"host", "client", "file", "line", "unit", "pid", "version", "command", "started", "ended", "exit", "message",
-//	           "stopped", "last_line", "last", "trouble": [{"at", "cause", "text", "order", "url", "identifier"}]}],
+//	           "stopped", "last_line", "last", "trouble": [{"at", "cause", "text", "order", "url", "identifier", "new_order"}],
+//	           "nonce": as one of trouble}],
 //	 "authorizations": [{"url", "identifier": {"type", "value"}, "wildcard", "account", "first", "last", "status",
 //	           "status_at", "expires", "answered", "problem", "problem_at"}],
 //	 "orders": [{"id", "url", "account", "identifiers", "authorizations": [URL…], "names": [authorizations without URL],
-//	           "first", "last", "status", "status_at", "expires"}],
-//	 "files": […], "unrecognized": [{"file", "line", "offset", "lines"}], "dropped": 0}
+//	           "first", "last", "status", "status_at", "expires", "trouble"}],
+//	 "files": […], "unrecognized": [{"file", "line", "offset", "lines"}],
+//	 "unrecognized_more": false, "dropped": 0}
 //
 // where each moment is {"time", "file", "line", "offset", "run": index in runs}. Members that are empty are left out. A later
 // version may add members; what it changes gets another number.
@@ -35,6 +37,7 @@ type wireHistory struct {
 	Orders         []wireOrder   `json:"orders"`
 	Files          []string      `json:"files"`
 	Unrecognized   []wireUnknown `json:"unrecognized,omitempty"`
+	More           bool          `json:"unrecognized_more,omitempty"`
 	Dropped        int           `json:"dropped,omitempty"`
 }
 
@@ -58,14 +61,6 @@ type wireIdentifier struct {
 	Value string `json:"value,omitempty"`
 }
 
-type wireProblem struct {
-	Type       string        `json:"type,omitempty"`
-	Detail     string        `json:"detail,omitempty"`
-	Status     int           `json:"status,omitempty"`
-	RetryAfter time.Duration `json:"retry_after,omitempty"` // nanoseconds
-	URL        string        `json:"url,omitempty"`
-}
-
 type wireRun struct {
 	Host     string        `json:"host,omitempty"`
 	Client   string        `json:"client,omitempty"`
@@ -85,6 +80,7 @@ type wireRun struct {
 	LastLine string        `json:"last_line,omitempty"`
 	Last     *wireMoment   `json:"last,omitempty"`
 	Trouble  []wireTrouble `json:"trouble,omitempty"`
+	Nonce    *wireTrouble  `json:"nonce,omitempty"`
 }
 
 type wireTrouble struct {
@@ -94,6 +90,7 @@ type wireTrouble struct {
 	Order      string         `json:"order,omitempty"`
 	URL        string         `json:"url,omitempty"`
 	Identifier wireIdentifier `json:"identifier,omitzero"`
+	NewOrder   bool           `json:"new_order,omitempty"`
 }
 
 type wireLife struct {
@@ -107,7 +104,7 @@ type wireLife struct {
 	StatusAt   *wireMoment    `json:"status_at,omitempty"`
 	Expires    time.Time      `json:"expires,omitzero"`
 	Answered   *wireMoment    `json:"answered,omitempty"`
-	Problem    *wireProblem   `json:"problem,omitempty"`
+	Problem    string         `json:"problem,omitempty"`
 	ProblemAt  *wireMoment    `json:"problem_at,omitempty"`
 }
 
@@ -123,6 +120,7 @@ type wireOrder struct {
 	Status         string           `json:"status,omitempty"`
 	StatusAt       *wireMoment      `json:"status_at,omitempty"`
 	Expires        time.Time        `json:"expires,omitzero"`
+	Trouble        []wireTrouble    `json:"trouble,omitempty"`
 }
 
 // MarshalJSON returns all that h knows, but for its settings: equal Histories give equal JSON.
@@ -143,9 +141,11 @@ func (h *History) MarshalJSON() ([]byte, error) {
 	for _, id := range slices.Sorted(maps.Keys(h.orders)) {
 		w.Orders = append(w.Orders, e.order(h.orders[id]))
 	}
-	for _, p := range slices.SortedFunc(maps.Keys(h.unknown), comparePlaces) {
-		w.Unrecognized = append(w.Unrecognized, wireUnknown{p.File, p.Line, p.Offset, h.unknown[p]})
+	h.unknown.tidy()
+	for _, u := range h.unknown.list {
+		w.Unrecognized = append(w.Unrecognized, wireUnknown{u.File, u.Line, u.Offset, u.Lines})
 	}
+	w.More = h.unknown.more
 	return json.Marshal(&w)
 }
 
@@ -161,7 +161,7 @@ func (e *encoder) moment(m moment) *wireMoment {
 	if m.isZero() {
 		return nil
 	}
-	return &wireMoment{m.when, m.place.File, m.place.Line, m.place.Offset, e.runs[m.run]}
+	return &wireMoment{m.when(), m.origin.file, m.line, m.offset, e.runs[m.origin.run]}
 }
 
 func (e *encoder) run(t *track) wireRun {
@@ -171,31 +171,44 @@ func (e *encoder) run(t *track) wireRun {
 		Started: e.moment(t.started), Ended: e.moment(t.ended), Exit: t.exit, Message: t.message,
 		Stopped: e.moment(t.stopped), LastLine: t.lastText, Last: e.moment(t.last),
 	}
-	for _, x := range t.trouble {
-		w.Trouble = append(w.Trouble, wireTrouble{e.moment(x.moment), x.cause, x.text, x.order, x.url, wireIdentifier(x.identifier)})
+	w.Trouble = e.troubles(t.trouble)
+	if !t.nonce.isZero() {
+		w.Nonce = &e.troubles([]trouble{t.nonce})[0]
 	}
 	return w
+}
+
+func (e *encoder) troubles(list []trouble) (all []wireTrouble) {
+	for _, x := range list {
+		all = append(all, wireTrouble{
+			e.moment(x.moment), x.cause, x.text, x.order, x.url, wireIdentifier(x.identifier), x.newOrder,
+		})
+	}
+	return all
 }
 
 func (e *encoder) life(l *life) wireLife {
 	w := wireLife{
 		URL: l.url, Identifier: wireIdentifier(l.identifier), Wildcard: l.wildcard, Account: l.account,
 		First: e.moment(l.first), Last: e.moment(l.last), Status: l.status.status, StatusAt: e.moment(l.status.moment),
-		Expires: l.expires, Answered: e.moment(l.answered), ProblemAt: e.moment(l.problemAt),
+		Expires: date(l.expires), Answered: e.moment(l.answered),
 	}
 	if l.problem != nil {
-		p := wireProblem(*l.problem)
-		w.Problem = &p
+		w.Problem, w.ProblemAt = l.problem.text, e.moment(l.problem.moment)
 	}
 	return w
 }
 
 func (e *encoder) order(o *order) wireOrder {
 	w := wireOrder{
-		ID: o.id, URL: o.url, Account: o.account, Authorizations: slices.Sorted(maps.Keys(o.authorizations)),
+		ID: o.id, URL: o.url, Account: o.account, Trouble: e.troubles(o.trouble),
 		First: e.moment(o.first), Last: e.moment(o.last), Status: o.status.status, StatusAt: e.moment(o.status.moment),
-		Expires: o.expires,
+		Expires: date(o.expires),
 	}
+	for l := range o.authorizations {
+		w.Authorizations = append(w.Authorizations, l.url)
+	}
+	slices.Sort(w.Authorizations)
 	for _, id := range o.identifiers {
 		w.Identifiers = append(w.Identifiers, wireIdentifier(id))
 	}
@@ -255,9 +268,10 @@ func (d *decoder) history(w *wireHistory) error {
 		d.h.files[d.h.text(f)] = true
 	}
 	for _, u := range w.Unrecognized {
-		d.h.unknown[d.h.place(Place{u.File, u.Line, u.Offset})] = max(u.Lines, 0)
+		d.h.unknown.add(Unrecognized{Place{d.h.text(u.File), u.Line, u.Offset}, max(u.Lines, 1)})
 	}
-	d.h.dropped += max(w.Dropped, 0)
+	d.h.unknown.more = d.h.unknown.more || w.More
+	d.h.dropped = max(d.h.dropped, w.Dropped)
 	return d.err
 }
 
@@ -267,17 +281,17 @@ func (d *decoder) moment(w *wireMoment) moment {
 	}
 	if w.Run < 0 || w.Run >= len(d.runs) {
 		d.err = fmt.Errorf("there is no run %d", w.Run)
-		return moment{run: new(track)}
+		return moment{origin: &origin{run: new(track)}}
 	}
-	return moment{w.Time.UTC(), d.h.place(Place{w.File, w.Line, w.Offset}), d.runs[w.Run]}
+	return d.runs[w.Run].moment(&d.h, w.Time, Place{w.File, w.Line, w.Offset})
 }
 
 // seen is moment for a record that cannot be without one.
 func (d *decoder) seen(w *wireMoment) moment {
 	m := d.moment(w)
-	if m.run == nil {
+	if m.isZero() {
 		d.err = errors.New("something was seen nowhere")
-		m.run = new(track)
+		m.origin = &origin{run: new(track)}
 	}
 	return m
 }
@@ -296,9 +310,16 @@ func (d *decoder) run(t *track, w *wireRun) {
 	if w.Stopped != nil {
 		t.add(&Event{Kind: RunStopped, Message: w.LastLine}, d.moment(w.Stopped))
 	}
-	for _, x := range w.Trouble {
-		t.fail(trouble{d.seen(x.At), x.Cause, x.Text, d.h.text(x.Order), x.URL, Identifier(x.Identifier)})
+	for i := range w.Trouble {
+		d.h.fail(t, d.trouble(&w.Trouble[i]))
 	}
+	if w.Nonce != nil {
+		d.h.fail(t, d.trouble(w.Nonce))
+	}
+}
+
+func (d *decoder) trouble(w *wireTrouble) trouble {
+	return trouble{d.seen(w.At), w.Cause, w.Text, w.Order, w.URL, Identifier(w.Identifier), w.NewOrder}
 }
 
 func (d *decoder) life(l *life, w *wireLife) {
@@ -308,11 +329,10 @@ func (d *decoder) life(l *life, w *wireLife) {
 	l.wildcard = l.wildcard || w.Wildcard
 	l.account = least(l.account, d.h.text(w.Account))
 	l.status.join(d.fate(w.Status, w.StatusAt), rank)
-	l.answered.earlier(d.moment(w.Answered))
-	l.expire(w.Expires.UTC())
-	if w.Problem != nil {
-		p := Problem(*w.Problem)
-		l.fail(&p, d.moment(w.ProblemAt))
+	l.answered.later(d.moment(w.Answered))
+	l.expire(w.Expires)
+	if w.ProblemAt != nil {
+		l.fail(refusal{d.moment(w.ProblemAt), tidy(w.Problem)})
 	}
 }
 
@@ -322,14 +342,19 @@ func (d *decoder) order(w *wireOrder) {
 		return
 	}
 	o := d.h.order(w.ID, d.seen(w.First))
-	o.last.later(d.seen(w.Last))
-	o.url, o.account = least(o.url, w.URL), least(o.account, d.h.text(w.Account))
-	for _, id := range w.Identifiers {
-		d.h.identify(o, Identifier(id))
+	if o == nil {
+		return
 	}
+	o.last.later(d.seen(w.Last))
+	o.url, o.account = least(o.url, d.h.text(w.URL)), least(o.account, d.h.text(w.Account))
+	ids := make([]Identifier, len(w.Identifiers))
+	for i, id := range w.Identifiers {
+		ids[i] = Identifier(id)
+	}
+	d.h.identify(o, ids)
 	for _, url := range w.Authorizations {
 		if l := d.h.lives[url]; l != nil {
-			o.has(l.url)
+			o.has(l)
 		}
 	}
 	for i := range w.Names {
@@ -338,8 +363,13 @@ func (d *decoder) order(w *wireOrder) {
 		if n.Wildcard {
 			id.Value = "*." + id.Value
 		}
-		d.life(o.name(id, d.seen(n.First)), n)
+		if l := d.h.name(o, id, d.seen(n.First)); l != nil {
+			d.life(l, n)
+		}
 	}
 	o.status.join(d.fate(w.Status, w.StatusAt), orderRank)
-	o.expire(w.Expires.UTC())
+	o.expire(w.Expires)
+	for i := range w.Trouble {
+		d.h.keep(&o.trouble, d.trouble(&w.Trouble[i]), maxOrderTrouble)
+	}
 }

@@ -3,7 +3,8 @@ package logparse
 import "maps"
 
 // Merge adds what other knows. Histories of the parts of a fleet give, merged in any order, the same as one of all its
-// logs; what several of them have read counts once. Other does not change.
+// logs; what several of them have read counts once. Other does not change. If MaxAuthorizations was reached, all depends on the order,
+// and the greater [Summary].Dropped stays.
 func (h *History) Merge(other *History) {
 	if other == h || other.lives == nil {
 		return
@@ -26,18 +27,31 @@ func (h *History) Merge(other *History) {
 		m.order(o)
 	}
 	maps.Copy(h.files, other.files)
-	maps.Copy(h.unknown, other.unknown)
-	h.dropped += other.dropped
+	for _, u := range other.unknown.list {
+		h.unknown.add(u)
+	}
+	h.unknown.more = h.unknown.more || other.unknown.more
+	h.dropped = max(h.dropped, other.dropped)
 }
 
 // trackOf returns the run with a key.
 func (h *History) trackOf(k runKey) *track {
+	if h.lastRun != nil && h.lastRun.key == k {
+		return h.lastRun
+	}
 	t := h.runs[k]
+	if t == nil && h.MaxAuthorizations > 0 && len(h.runs) >= h.MaxAuthorizations {
+		k = runKey{}
+		t = h.runs[k]
+	}
 	if t == nil {
 		k.host, k.client, k.file, k.unit = h.text(k.host), h.text(k.client), h.text(k.file), h.text(k.unit)
-		t = &track{key: k}
-		h.runs[k] = t
+		if t = h.runs[k]; t == nil {
+			t = &track{key: k}
+			h.runs[k] = t
+		}
 	}
+	h.lastRun = t
 	return t
 }
 
@@ -48,11 +62,10 @@ type merger struct {
 }
 
 func (m *merger) moment(o moment) moment {
-	if !o.isZero() {
-		o.place = m.h.place(o.place)
+	if o.isZero() {
+		return o
 	}
-	o.run = m.tracks[o.run]
-	return o
+	return m.tracks[o.run()].moment(m.h, o.when(), o.place())
 }
 
 func (m *merger) fate(f fate) fate { return fate{m.h.text(f.status), m.moment(f.moment)} }
@@ -72,7 +85,11 @@ func (m *merger) track(t *track) {
 	}
 	for _, x := range t.trouble {
 		x.moment = m.moment(x.moment)
-		into.fail(x)
+		m.h.fail(into, x)
+	}
+	if x := t.nonce; !x.isZero() {
+		x.moment = m.moment(x.moment)
+		m.h.fail(into, x)
 	}
 }
 
@@ -83,26 +100,35 @@ func (m *merger) life(into, l *life) {
 	into.wildcard = into.wildcard || l.wildcard
 	into.account = least(into.account, m.h.text(l.account))
 	into.status.join(m.fate(l.status), rank)
-	into.answered.earlier(m.moment(l.answered))
-	into.expire(l.expires)
-	into.fail(l.problem, m.moment(l.problemAt))
+	into.answered.later(m.moment(l.answered))
+	into.expires = max(into.expires, l.expires)
+	if l.problem != nil {
+		into.fail(refusal{m.moment(l.problem.moment), l.problem.text})
+	}
 }
 
 func (m *merger) order(o *order) {
 	into := m.h.order(o.id, m.moment(o.first))
-	into.last.later(m.moment(o.last))
-	into.url, into.account = least(into.url, o.url), least(into.account, m.h.text(o.account))
-	for _, id := range o.identifiers {
-		m.h.identify(into, id)
+	if into == nil {
+		return
 	}
-	for url := range o.authorizations {
-		if l := m.h.lives[url]; l != nil {
-			into.has(l.url)
+	into.last.later(m.moment(o.last))
+	into.url, into.account = least(into.url, m.h.text(o.url)), least(into.account, m.h.text(o.account))
+	m.h.identify(into, o.identifiers)
+	for l := range o.authorizations {
+		if l := m.h.lives[l.url]; l != nil {
+			into.has(l)
 		}
 	}
 	for id, l := range o.names {
-		m.life(into.name(id, m.moment(l.first)), l)
+		if name := m.h.name(into, id, m.moment(l.first)); name != nil {
+			m.life(name, l)
+		}
 	}
 	into.status.join(m.fate(o.status), orderRank)
-	into.expire(o.expires)
+	into.expires = max(into.expires, o.expires)
+	for _, x := range o.trouble {
+		x.moment = m.moment(x.moment)
+		m.h.keep(&into.trouble, x, maxOrderTrouble)
+	}
 }

@@ -30,7 +30,8 @@ const (
 	// InProgress: its run has not ended, as far as the log goes, and is recent.
 	InProgress Verdict = "in progress"
 
-	// Unknown: the log has no status, or the client answered a challenge and did not read what the CA made of that.
+	// Unknown: the log has no status, or the client answered a challenge and did not read what the CA made of that. One that
+	// was still pending when the client read it after its answer is as any that is pending.
 	Unknown Verdict = "unknown"
 )
 
@@ -59,7 +60,7 @@ type Life struct {
 	Expires             time.Time // as long as it is pending
 	Status              string    // the last one that is known
 	StatusAt            Place
-	Answered            time.Time // when a challenge was answered first; zero if none was, or the log has no times
+	Answered            time.Time // when a challenge was answered last; zero if none was, or the log has no times
 	IsAnswered          bool
 
 	Verdict  Verdict
@@ -68,6 +69,7 @@ type Life struct {
 	Evidence []Evidence // what proves the cause
 
 	statusTime time.Time
+	unread     bool // a challenge was answered, and no status was seen after
 }
 
 // Over reports whether nothing can change for the authorization, so that it need not be asked for.
@@ -115,6 +117,7 @@ type snapshot struct {
 	// Found when needed.
 	failures   map[*order]*life
 	successors map[*order]*order
+	troublesOf map[*order][]trouble
 }
 
 // A logKey names what one run at a time writes to.
@@ -129,14 +132,14 @@ func (t *track) log() logKey {
 
 // begun returns when and where the first line of the run is.
 func (t *track) begun() moment {
-	return moment{t.started.when, Place{File: t.key.file, Line: t.key.line}, t}
+	return moment{t.started.micros, t.key.line, 0, &origin{t.key.file, t}}
 }
 
 // defaultRecent is History.Recent if that is zero.
 const defaultRecent = time.Hour
 
-// fresh is how long a snapshot as of the present is good for.
-const fresh = time.Second
+// fresh is how long a snapshot as of the present is good for. It takes seconds to make one of millions of authorizations.
+const fresh = time.Minute
 
 // look returns the snapshot of the History.
 func (h *History) look() *snapshot {
@@ -173,12 +176,12 @@ func (h *History) look() *snapshot {
 func (s *snapshot) index() {
 	s.all = slices.SortedFunc(maps.Values(s.h.orders), compareOrders)
 	for _, o := range s.all {
-		r := o.first.run
+		r := o.first.run()
 		s.ordersOf[r] = append(s.ordersOf[r], o)
 		n := o.neighbourhood()
 		s.neighbours[n] = append(s.neighbours[n], o)
-		for url := range o.authorizations {
-			s.orderOf[url] = o
+		for l := range o.authorizations {
+			s.orderOf[l.url] = o
 		}
 	}
 	for _, t := range s.h.runs {
@@ -195,9 +198,9 @@ func (t *track) run() *Run {
 		return nil
 	}
 	r := &Run{
-		Place: Place{File: t.key.file, Line: t.key.line, Offset: t.started.place.Offset}, Client: t.key.client,
+		Place: Place{File: t.key.file, Line: t.key.line, Offset: t.started.offset}, Client: t.key.client,
 		Version: t.version, Command: t.command, Host: t.key.host, Unit: t.unit, PID: t.pid,
-		Started: t.started.when, Ended: t.ended.when, LastSeen: t.last.when,
+		Started: t.started.when(), Ended: t.ended.when(), LastSeen: t.last.when(),
 		Exit: t.exit, Message: t.message, HasEnded: !t.ended.isZero(),
 	}
 	if !r.HasEnded {
@@ -215,12 +218,14 @@ func (s *snapshot) add(l *life) {
 
 // life returns what is known of an authorization by itself.
 func (s *snapshot) life(l *life) *Life {
+	run := l.first.run()
 	return &Life{
 		URL: l.url, Identifier: l.identifier, Wildcard: l.wildcard, Account: l.account,
-		Client: l.first.run.key.client, Host: l.first.run.key.host, Unit: l.first.run.unit, Run: s.runs[l.first.run],
-		FirstSeen: l.first.when, LastSeen: l.last.when, First: l.first.place, Last: l.last.place,
-		Expires: l.expires, Status: l.status.status, StatusAt: l.status.place, statusTime: l.status.when,
-		Answered: l.answered.when, IsAnswered: !l.answered.isZero(),
+		Client: run.key.client, Host: run.key.host, Unit: run.unit, Run: s.runs[run],
+		FirstSeen: l.first.when(), LastSeen: l.last.when(), First: l.first.place(), Last: l.last.place(),
+		Expires: date(l.expires), Status: l.status.status, StatusAt: l.status.place(), statusTime: l.status.when(),
+		Answered: l.answered.when(), IsAnswered: !l.answered.isZero(),
+		unread: !l.answered.isZero() && (l.status.status == "" || l.status.compare(l.answered) <= 0),
 	}
 }
 
@@ -230,9 +235,9 @@ func (s *snapshot) reconcile(o *order) {
 	urls := s.urlsOf(o)
 	names := s.namesOf(o)
 	for _, l := range slices.Concat(urls, names) {
-		l.Expires = latest(l.Expires, o.expires, l.Status)
+		l.Expires = latest(l.Expires, date(o.expires), l.Status)
 		if orderRank(o.status.status) >= 2 && o.status.status != "invalid" && rank(l.Status) < 2 {
-			l.Status, l.StatusAt, l.statusTime = "valid", o.status.place, o.status.when
+			l.Status, l.StatusAt, l.statusTime = "valid", o.status.place(), o.status.when()
 		}
 	}
 	if status, ok := common(o, names); ok {
@@ -281,16 +286,14 @@ func latest(expires, order time.Time, status string) time.Time {
 
 // urlsOf returns the authorizations of an order whose URLs are known.
 func (s *snapshot) urlsOf(o *order) (all []*Life) {
-	for _, url := range slices.Sorted(maps.Keys(o.authorizations)) {
-		l := s.byURL[url]
-		if l == nil {
-			continue // beyond MaxAuthorizations
-		}
-		if s.orderOf[url] == o {
+	for r := range o.authorizations {
+		l := s.byURL[r.url]
+		if s.orderOf[r.url] == o {
 			l.Order, l.OrderURL = o.id, o.url
 		}
 		all = append(all, l)
 	}
+	slices.SortFunc(all, func(a, b *Life) int { return strings.Compare(a.URL, b.URL) })
 	return all
 }
 
@@ -391,7 +394,7 @@ func (s *snapshot) judge() {
 	}
 	slices.SortFunc(s.lives, func(a, b *Life) int {
 		return cmp.Or(a.FirstSeen.Compare(b.FirstSeen), comparePlaces(a.First, b.First), strings.Compare(a.URL, b.URL),
-			compareIdentifiers(a.Identifier, b.Identifier))
+			compareIdentifiers(a.Identifier, b.Identifier), strings.Compare(a.Order, b.Order))
 	})
 	s.judgeRuns()
 }
@@ -437,32 +440,44 @@ func (s *snapshot) verdict(l *Life) Verdict {
 	switch {
 	case l.Status != "" && !l.Expires.IsZero() && !l.Expires.After(s.at):
 		return Expired
-	case s.running(s.lastRun(l)):
+	case s.working(l):
 		return InProgress
-	case l.Status == "" || l.IsAnswered:
+	case l.Status == "" || l.unread:
 		return Unknown
 	}
 	return Leaked
 }
 
-// lastRun returns the run in which an authorization was last seen.
-func (s *snapshot) lastRun(l *Life) *track {
+// working reports whether somebody is working on an authorization, as far as can be told: its run goes on, and either the
+// authorization or its order was seen a short time ago, or nothing was after its order. A server runs for months.
+func (s *snapshot) working(l *Life) bool {
+	o := s.h.orders[l.Order]
+	var last moment
 	if r := s.h.lives[l.URL]; r != nil {
-		return r.last.run
+		last = r.last
 	}
-	if o := s.h.orders[l.Order]; o != nil {
-		return o.last.run
+	if o != nil {
+		last.later(o.last)
 	}
-	return nil
+	t := last.run()
+	return s.running(t) && (s.isRecent(last) || o != nil && t.key.line != 0 && s.isLast(o, t))
 }
 
 // running reports whether a run goes on, as far as can be told.
 func (s *snapshot) running(t *track) bool {
-	if t == nil || !t.ended.isZero() || t.last.when.IsZero() || s.at.Sub(t.last.when) >= s.recent {
+	return t != nil && t.ended.isZero() && s.isRecent(t.last) && (t.key.line == 0 || s.latest[t.log()] == t)
+}
+
+// ahead is how far the clock of a log may be before ours, by a time zone that is not known.
+const ahead = 24 * time.Hour
+
+// isRecent reports whether something was seen a short time ago.
+func (s *snapshot) isRecent(m moment) bool {
+	if m.micros == 0 {
 		return false
 	}
-	last := s.latest[t.log()]
-	return t.key.line == 0 || last == t
+	age := s.at.Sub(m.when())
+	return -ahead < age && age < s.recent
 }
 
 // Lives returns every authorization, by when it was first seen. What is returned is a copy: it does not change with events
@@ -514,7 +529,8 @@ func (h *History) Runs() []*Run {
 		}
 	}
 	slices.SortFunc(runs, func(a, b *Run) int {
-		return cmp.Or(a.Started.Compare(b.Started), comparePlaces(a.Place, b.Place), strings.Compare(a.Host, b.Host))
+		return cmp.Or(a.Started.Compare(b.Started), comparePlaces(a.Place, b.Place), strings.Compare(a.Host, b.Host),
+			strings.Compare(a.Client, b.Client))
 	})
 	return runs
 }
