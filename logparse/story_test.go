@@ -137,7 +137,7 @@ func TestStory(t *testing.T) {
 	blamed := map[string]int{}
 	for _, l := range h.Leaks() {
 		require.Equal(t, fleetAccount, l.Account)
-		require.Len(t, l.Evidence, 2-b2i(l.Run.Authorizations == 91)) // the CA refused the order after the last
+		require.Len(t, l.Evidence, 2-oneIf(l.Run.Authorizations == 91)) // the CA refused the order after the last
 		blamed[l.Host+" "+l.Blame.Value]++
 	}
 	require.Len(t, blamed, 3*10)
@@ -167,7 +167,7 @@ func TestStory(t *testing.T) {
 	require.Equal(t, perHost, domains[0].Leaks())
 }
 
-func b2i(b bool) int {
+func oneIf(b bool) int {
 	if b {
 		return 1
 	}

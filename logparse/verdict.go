@@ -30,8 +30,8 @@ const (
 	// InProgress: its run has not ended, as far as the log goes, and is recent.
 	InProgress Verdict = "in progress"
 
-	// Unknown: the log has no status, or the client answered a challenge and did not read what the CA made of that. One that
-	// was still pending when the client read it after its answer is as any that is pending.
+	// Unknown: the log has no status, or the client answered a challenge and did not read what the CA made of that: most
+	// CAs decide within seconds, with or without the client; step-ca leaves it pending if the answer was wrong.
 	Unknown Verdict = "unknown"
 )
 
@@ -69,7 +69,6 @@ type Life struct {
 	Evidence []Evidence // what proves the cause
 
 	statusTime time.Time
-	unread     bool // a challenge was answered, and no status was seen after
 }
 
 // Over reports whether nothing can change for the authorization, so that it need not be asked for.
@@ -225,7 +224,6 @@ func (s *snapshot) life(l *life) *Life {
 		FirstSeen: l.first.when(), LastSeen: l.last.when(), First: l.first.place(), Last: l.last.place(),
 		Expires: date(l.expires), Status: l.status.status, StatusAt: l.status.place(), statusTime: l.status.when(),
 		Answered: l.answered.when(), IsAnswered: !l.answered.isZero(),
-		unread: !l.answered.isZero() && (l.status.status == "" || l.status.compare(l.answered) <= 0),
 	}
 }
 
@@ -442,7 +440,7 @@ func (s *snapshot) verdict(l *Life) Verdict {
 		return Expired
 	case s.working(l):
 		return InProgress
-	case l.Status == "" || l.unread:
+	case l.Status == "" || l.IsAnswered:
 		return Unknown
 	}
 	return Leaked
