@@ -11,7 +11,14 @@ type piece struct {
 	data      []byte
 	offset    int64 // of data in the log
 	line      int64 // number of its first line
+	lines     []lineEnd
 	sightings []sighting
+}
+
+// A lineEnd is where a line ends in a piece, before its newline if it has one, and whether it is plain.
+type lineEnd struct {
+	end   int32
+	plain bool
 }
 
 // A sighting is a mention that a Scanner found.
@@ -62,9 +69,23 @@ func (r *pieceReader) next(b *piece) bool {
 	return true
 }
 
-// scan finds the authorizations in b, and counts its lines.
+// split finds the lines of b.
+func (r *pieceReader) split(b *piece) {
+	b.lines = b.lines[:0]
+	for start := 0; start < len(b.data); {
+		end := len(b.data)
+		if n := bytes.IndexByte(b.data[start:], '\n'); n >= 0 {
+			end = start + n
+			r.line++
+		}
+		b.lines = append(b.lines, lineEnd{int32(end), isPlain(b.data[start:end])})
+		start = end + 1
+	}
+}
+
+// scan finds the lines of b, and the authorizations in it.
 func (r *pieceReader) scan(b *piece) {
-	r.line += int64(bytes.Count(b.data, []byte{'\n'}))
+	r.split(b)
 	r.scanner.load(b.data, b.offset, r.err != nil && r.err != io.EOF && len(r.rest) == 0)
 	for r.scanner.Scan() {
 		m := r.scanner.Match()

@@ -1,7 +1,6 @@
 package logparse
 
 import (
-	"bytes"
 	"io"
 	"io/fs"
 	"iter"
@@ -233,7 +232,7 @@ func (p *pipeline) tell(j *job) {
 // end yields what is left when the last log ends.
 func (p *pipeline) end() {
 	if j := p.take(false); j != nil {
-		j.data, j.sightings, j.ends = nil, nil, true
+		j.data, j.lines, j.sightings, j.ends = nil, nil, nil, true
 		p.send(j)
 		p.take(false)
 	}
@@ -318,26 +317,23 @@ func (t *teller) end() {
 // piece tells the events of a piece.
 func (t *teller) piece(b *piece) {
 	t.place = Place{File: t.file, Line: b.line, Offset: b.offset}
-	rest, sightings := b.data, b.sightings
-	for len(rest) > 0 {
-		line, size := rest, len(rest)
-		if n := bytes.IndexByte(rest, '\n'); n >= 0 {
-			line, size = rest[:n], n+1
-		}
-		end := t.place.Offset + int64(size)
+	sightings, start := b.sightings, 0
+	for _, l := range b.lines {
+		line, next := b.data[start:l.end], min(int(l.end)+1, len(b.data))
+		end := b.offset + int64(next)
 		k := 0
 		for k < len(sightings) && sightings[k].offset < end {
 			k++
 		}
 		t.sightings, sightings = sightings[:k], sightings[k:]
-		if t.carrier.plain(line) {
+		if l.plain && t.carrier.idle() {
 			t.payload(payload{text: line})
 		} else {
 			t.carrier.unwrap(line, t.payload)
 		}
 		t.place.Offset = end
 		t.place.Line++
-		rest = rest[size:]
+		start = next
 	}
 }
 
