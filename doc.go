@@ -1,8 +1,9 @@
 // Package acmeauthz is the root of an SDK for the lifecycle of ACME
 // authorizations (RFC 8555). It has no code of its own; import its packages:
 //
-//   - [github.com/acmeauthz/acmeauthz/logparse] finds authorization URLs in
-//     the logs of ACME clients. It needs no key and no network.
+//   - [github.com/acmeauthz/acmeauthz/logparse] reads the logs of ACME
+//     clients: which authorizations they name, what became of each, and why
+//     some leaked. It needs no key and no network.
 //   - [github.com/acmeauthz/acmeauthz/account] reads the account keys that an
 //     ACME client stored, with the account's URL and the CA's directory.
 //   - [github.com/acmeauthz/acmeauthz/authz] lists, deactivates and validates

@@ -1,6 +1,28 @@
-// Package logparse finds the URLs of ACME authorizations (RFC 8555 §7.1.4) in the logs of ACME clients.
+// Package logparse reads the logs of ACME clients: which authorizations they name (RFC 8555 §7.1.4), what happened to each,
+// and why some were left pending. It needs no key and no network.
 //
-// For the log of one client, or for standard input, use [URLs]:
+// There are three ways to use it, each built on the one before:
+//
+//   - [URLs] and [Files] yield the URL of each authorization once, whatever client wrote the log, at gigabytes a second;
+//   - [Events] and [FileEvents] yield what a log says happened, for the clients below: runs, orders, authorizations,
+//     challenges, problems, failures;
+//   - a [History] takes events, and rebuilds from them the life of every authorization: its verdict, and for one that
+//     leaked, the cause, with the lines that prove it.
+//
+// The shortest way from logs to what leaked is
+//
+//	var h logparse.History
+//	for e, err := range logparse.FileEvents(os.DirFS("/var/log/letsencrypt"), "letsencrypt.log*") {
+//		if err != nil {
+//			return err
+//		}
+//		h.Add(e)
+//	}
+//	for _, l := range h.Leaks() {
+//		fmt.Println(l.Identifier.Value, l.Cause, l.Evidence)
+//	}
+//
+// and from logs to URLs
 //
 //	for url, err := range logparse.URLs(os.Stdin) {
 //		if err != nil {
@@ -9,9 +31,22 @@
 //		fmt.Println(url)
 //	}
 //
-// For a directory with rotated and compressed logs use [Files], with os.DirFS("/var/log/letsencrypt") and
-// "letsencrypt.log*". Both yield each URL once. To see every mention of an authorization, with its place, or to scan
-// without allocating memory, use a [Scanner].
+// To see every mention of an authorization, with its place, or to scan without allocating memory, use a [Scanner].
+//
+// # Clients
+//
+// Events are read from the output of Certbot (all versions, its log and its console), acme.sh, lego 3 to 5, Caddy and other
+// programs with CertMagic, Traefik, golang.org/x/crypto/acme/autocert, dehydrated, uacme, lacme, acme-tiny, acmetool,
+// Apache's mod_md, Node's acme-client, programs that use the Python package acme, and from the objects of cert-manager
+// (kubectl get orders,challenges -o json or yaml) and the order.json of mod_md and Posh-ACME. Each has a file that says what
+// its lines look like. A client is recognised by what it writes; text of any other still gives an event for each URL.
+//
+// Output may have been carried by syslog, the journal (journalctl in its short formats, json, export), Docker's json-file,
+// the log files of Kubernetes, "docker compose" or kubectl, Loki (logcli), Fluent Bit, Filebeat or Vector, one around the
+// other, and may be coloured. Processes whose lines are mixed are kept apart by what the carrier says of them.
+//
+// How much a log tells depends on the client and on its level: see the table in the README. Some log names only, some URLs
+// of challenges or orders, some everything.
 //
 // # What is found
 //
