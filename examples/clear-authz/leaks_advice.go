@@ -81,7 +81,7 @@ func causeOf(cause string) leakCause {
 			return c
 		}
 	}
-	return leakCause{cause: logparse.Cause(cause), words: cause}
+	return leakCause{cause: logparse.Cause(cause), words: clean(cause)}
 }
 
 // blamed lists the names to blame for a cause, those that are most often first.

@@ -84,6 +84,14 @@ func (t *textReport) title(text string) {
 
 // scope says what was read.
 func (t *textReport) scope() {
+	t.say("", t.scopeText())
+	if t.Summary.Dropped > 0 {
+		t.say("", fmt.Sprintf("There are more authorizations than the %d that a report takes; the others were left out. "+
+			"Report on fewer logs at a time.", maxLeaks))
+	}
+}
+
+func (t *textReport) scopeText() string {
 	s := &t.Summary
 	parts := []string{plural(s.Files, "log"), plural(s.Runs, "run"), plural(s.Orders, "order")}
 	text := "Read: " + strings.Join(parts, ", ")
@@ -93,12 +101,7 @@ func (t *textReport) scope() {
 	if t.dir != "" {
 		text += "; files are below " + clean(t.dir)
 	}
-	text += ". As of " + t.At.UTC().Format("2006-01-02 15:04") + "; all times are UTC."
-	t.say("", text)
-	if s.Dropped > 0 {
-		t.say("", fmt.Sprintf("There are more authorizations than the %d that a report takes; the others were left out. "+
-			"Report on fewer logs at a time.", maxLeaks))
-	}
+	return text + ". As of " + t.At.UTC().Format("2006-01-02 15:04") + "; all times are UTC."
 }
 
 // past says how to see what leaked so long ago that it has expired.
