@@ -41,7 +41,7 @@ func (p *program) command() *cli.Command {
 		Name:                          "clear-authz",
 		Usage:                         "clear the authorizations that an ACME client left pending",
 		Flags:                         p.flags(),
-		Commands:                      []*cli.Command{p.urlsCommand()},
+		Commands:                      []*cli.Command{p.leaksCommand(), p.urlsCommand()},
 		CustomRootCommandHelpTemplate: help,
 		HideHelpCommand:               true,
 		HideVersion:                   true, // the built-in flag would take -v

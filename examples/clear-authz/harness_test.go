@@ -38,6 +38,7 @@ type bench struct {
 	transport http.RoundTripper
 	env       map[string]string
 	stdin     io.Reader
+	now       time.Time // zero is recordedAt
 }
 
 func newBench(t *testing.T, config fakeca.Config) *bench {
@@ -107,7 +108,21 @@ func (b *bench) program(stdout, stderr io.Writer) *program {
 		transport: b.transport,
 		logDir:    b.path("logs"),
 		configDir: b.path("letsencrypt"),
+		now:       b.clock,
+		location:  time.UTC,
 	}
+}
+
+// recordedAt is a time shortly after the recorded logs were made.
+var recordedAt = time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
+
+// clock is the present: shortly after the logs of tests were made, unless the
+// test says when.
+func (b *bench) clock() time.Time {
+	if b.now.IsZero() {
+		return recordedAt
+	}
+	return b.now
 }
 
 func (b *bench) runContext(ctx context.Context, args ...string) outputs {

@@ -58,3 +58,7 @@ NOTE:
    an authorization ends the order it belongs to, so do not do it while the
    client is ordering.
 `
+
+// leaksHelp is what leaks --help prints.
+const leaksHelp = `todo {{template "visibleFlagTemplate" .}}
+`

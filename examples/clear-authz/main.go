@@ -24,6 +24,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"time"
 )
 
 // The exit codes, as --help documents them.
@@ -44,10 +45,12 @@ type program struct {
 	transport  http.RoundTripper // instead of the network; nil outside of tests
 	logDir     string            // what is read if nothing else is named
 	configDir  string            // where accounts are found without --config-dir
-	args       []string          // the command line
-	byVariable string            // the server, if the environment names it
-	piped      bool              // whether standard input is read
-	quiet      bool              // nothing but errors on stderr
+	now        func() time.Time
+	location   *time.Location // of times in logs that have no zone; nil is this machine's
+	args       []string       // the command line
+	byVariable string         // the server, if the environment names it
+	piped      bool           // whether standard input is read
+	quiet      bool           // nothing but errors on stderr
 }
 
 func main() {
@@ -63,6 +66,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		getenv:    env,
 		logDir:    "/var/log/letsencrypt",
 		configDir: "/etc/letsencrypt",
+		now:       time.Now,
 	}
 	return p.run(ctx, args)
 }

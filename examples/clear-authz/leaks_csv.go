@@ -1,0 +1,75 @@
+package main
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// csvHeader names the columns, as the members of the JSON are named. The columns
+// after the cause are about the run, and the last one holds the evidence.
+var csvHeader = []string{
+	"url", "identifier", "wildcard", "names", "domain", "account", "order", "client", "host", "unit", "file", "run",
+	"status", "verdict", "cause", "blame", "answered", "answered_at", "first_seen", "last_seen", "expires",
+	"run_started", "run_ended", "run_command", "evidence",
+}
+
+// writeLeaksCSV writes a row for each authorization (RFC 4180).
+func writeLeaksCSV(w io.Writer, r *leakReport) error {
+	runs := make(map[string]*leakRun)
+	for i := range r.Runs {
+		runs[r.Runs[i].ID] = &r.Runs[i]
+	}
+	c := csv.NewWriter(w)
+	c.UseCRLF = true
+	if err := c.Write(csvHeader); err != nil {
+		return err
+	}
+	for i := range r.Authorizations {
+		if err := c.Write(csvRow(&r.Authorizations[i], runs)); err != nil {
+			return err
+		}
+	}
+	c.Flush()
+	return c.Error()
+}
+
+func csvRow(a *leakAuthorization, runs map[string]*leakRun) []string {
+	run := runs[a.Run]
+	if run == nil {
+		run = &leakRun{}
+	}
+	row := []string{
+		a.URL, a.Identifier, strconv.FormatBool(a.Wildcard), strings.Join(a.Names, " "), a.Domain, a.Account, a.Order,
+		a.Client, a.Host, a.Unit, a.File, a.Run, a.Status, a.Verdict, a.Cause, a.Blame,
+		strconv.FormatBool(a.Answered), a.AnsweredAt.String(), a.FirstSeen.String(), a.LastSeen.String(), a.Expires.String(),
+		run.Started.String(), run.Ended.String(), run.Command, evidenceText(a.Evidence),
+	}
+	for i := range row {
+		row[i] = csvCell(row[i])
+	}
+	return row
+}
+
+// evidenceText is the evidence in one line.
+func evidenceText(all []leakEvidence) string {
+	var lines []string
+	for _, e := range all {
+		lines = append(lines, e.String())
+	}
+	return strings.Join(lines, " | ")
+}
+
+func (e leakEvidence) String() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Text) }
+
+// csvCell makes a cell that a spreadsheet takes for text, not for a formula: what
+// starts like one gets an apostrophe before it.
+func csvCell(s string) string {
+	s = clean(s)
+	if len(s) > 1 && strings.ContainsRune("=+-@", rune(s[0])) {
+		return "'" + s
+	}
+	return s
+}

@@ -1,0 +1,499 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/acmeauthz/acmeauthz/logparse"
+)
+
+// How much of each part is shown without --verbose.
+const (
+	maxGroups   = 8 // domains, hosts, …
+	maxDays     = 7
+	maxRuns     = 5
+	maxEvidence = 4 // lines of proof of a cause in a run
+)
+
+const (
+	narrowest = 60  // columns; what is narrower is wrapped by the terminal
+	widest    = 120 // for sentences
+	plainText = 80  // if it is no terminal
+)
+
+// A textReport writes a leakReport for a person.
+type textReport struct {
+	*leakReport
+	width   int
+	paint   painter
+	verbose bool
+	dir     string // that all logs are below, left out of places; with a slash
+	out     strings.Builder
+}
+
+// textWidth is how wide the report may be.
+func (p *program) textWidth() int {
+	if width := terminalWidth(p.stdout); width > 0 {
+		return max(width, narrowest)
+	}
+	return plainText
+}
+
+// write writes the report. All that logs say passes through clean.
+func (t *textReport) write(w io.Writer) error {
+	t.dir = t.commonDir()
+	t.say("", t.paint.strong(t.headline()))
+	t.past()
+	t.scope()
+	if t.Summary.Authorizations > 0 {
+		t.verdicts()
+	}
+	if t.leaked() > 0 {
+		t.causes()
+		t.worst("WORST DOMAINS", t.Summary.Domains, 1)
+		t.worst("WORST HOSTS", t.Summary.Hosts, 1)
+		t.worst("CLIENTS", t.Summary.Clients, 2)
+		t.worst("ACCOUNTS", t.Summary.Accounts, 2)
+		t.days()
+		t.runs()
+		t.advise()
+	}
+	t.unrecognized()
+	_, err := io.WriteString(w, t.out.String())
+	return err
+}
+
+// say writes a sentence of our own, wrapped.
+func (t *textReport) say(indent, text string) {
+	for _, line := range wrap(text, min(t.width, widest)-utf8.RuneCountInString(indent)) {
+		t.out.WriteString(indent + line + "\n")
+	}
+}
+
+// title starts a part.
+func (t *textReport) title(text string) {
+	t.out.WriteString("\n" + t.paint.strong(text) + "\n")
+}
+
+// scope says what was read.
+func (t *textReport) scope() {
+	t.say("", t.scopeText())
+	if t.Summary.Dropped > 0 {
+		t.say("", fmt.Sprintf("There are more authorizations than the %d that a report takes; the others were left out. "+
+			"Report on fewer logs at a time.", maxLeaks))
+	}
+}
+
+func (t *textReport) scopeText() string {
+	s := &t.Summary
+	parts := []string{plural(s.Files, "log"), plural(s.Runs, "run"), plural(s.Orders, "order")}
+	text := "Read: " + strings.Join(parts, ", ")
+	if !s.FirstSeen.IsZero() {
+		text += "; " + s.FirstSeen.UTC().Format("2006-01-02 15:04") + " to " + s.LastSeen.UTC().Format("2006-01-02 15:04")
+	}
+	if t.dir != "" {
+		text += "; files are below " + clean(t.dir)
+	}
+	return text + ". As of " + t.At.UTC().Format("2006-01-02 15:04") + "; all times are UTC."
+}
+
+// past says how to see what leaked so long ago that it has expired.
+func (t *textReport) past() {
+	n := t.expired()
+	if n == 0 {
+		return
+	}
+	const recent = time.Hour // see logparse.History
+	then := t.Summary.LastSeen.UTC().Truncate(recent).Add(2 * recent).Format(time.RFC3339)
+	if t.leaked() == 0 {
+		t.say("", "To see why, judge as of then: --at "+then)
+		return
+	}
+	t.say("", fmt.Sprintf("%d more had been left pending, and have expired; to see why, judge as of then: --at %s", n, then))
+}
+
+// commonDir is the directory that all logs of runs are in or below, "" if there
+// is none worth naming.
+func (t *textReport) commonDir() string {
+	paths := make(map[string][]string)
+	for i := range t.Runs {
+		if file := t.Runs[i].File; file != stdinName {
+			paths[file] = strings.Split(filepath.ToSlash(filepath.Dir(file)), "/")
+		}
+	}
+	start, _, _ := commonElements(paths)
+	for _, p := range paths {
+		if dir := strings.Join(p[:start], "/"); dir != "" && dir != "." {
+			return dir + "/"
+		}
+	}
+	return ""
+}
+
+// A bar is a line of a chart.
+type bar struct {
+	label  string
+	count  int
+	note   string
+	colour func(string) string
+}
+
+// chart writes bars: label, count, bar, note.
+func (t *textReport) chart(bars []bar) {
+	label, count, note, most := 0, 0, 0, 0
+	for i := range bars {
+		bars[i].label = clean(bars[i].label)
+		label = max(label, utf8.RuneCountInString(bars[i].label))
+		count = max(count, len(fmt.Sprint(bars[i].count)))
+		note = max(note, utf8.RuneCountInString(bars[i].note))
+		most = max(most, bars[i].count)
+	}
+	const gaps = 2 + 2 + 2 + 2
+	label = min(label, max(t.width-gaps-count-note-10, 16))
+	room := min(max(t.width-gaps-label-count-note, 4), 40)
+	for _, b := range bars {
+		line := fmt.Sprintf("  %-*s  %*d  ", label, tail(b.label, label), count, b.count)
+		drawn := blocks(b.count, most, room)
+		line += b.colour(drawn)
+		if b.note != "" {
+			line += strings.Repeat(" ", room-utf8.RuneCountInString(drawn)+2) + t.paint.faint(b.note)
+		}
+		t.out.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+}
+
+// blocks draws n of most in at most width columns, in eighths of a column.
+func blocks(n, most, width int) string {
+	if n <= 0 || most <= 0 {
+		return ""
+	}
+	eighths := max(n*width*8/most, 1)
+	drawn := strings.Repeat("█", eighths/8)
+	if rest := eighths % 8; rest > 0 {
+		drawn += string([]rune(" ▏▎▍▌▋▊▉")[rest])
+	}
+	return drawn
+}
+
+func (t *textReport) verdicts() {
+	t.title("VERDICTS")
+	var bars []bar
+	for _, v := range verdicts {
+		if n := t.Summary.Verdicts[string(v)]; n > 0 {
+			bars = append(bars, bar{string(v), n, verdictWords[v], t.paint.verdict(v)})
+		}
+	}
+	t.chart(bars)
+}
+
+// verdictWords says what a verdict means.
+var verdictWords = map[logparse.Verdict]string{
+	logparse.Leaked:      "pending, and nobody works on it",
+	logparse.Valid:       "validated",
+	logparse.Invalid:     "validation failed",
+	logparse.Deactivated: "given up properly",
+	logparse.Expired:     "pending until its time was over",
+	logparse.InProgress:  "a run may be working on it",
+	logparse.Unknown:     "the logs do not tell",
+}
+
+func (t *textReport) causes() {
+	t.title("WHY THEY LEAKED")
+	var bars []bar
+	for _, cause := range t.causesByCount() {
+		bars = append(bars, bar{cause, t.Summary.Causes[cause], causeOf(cause).words, t.paint.bad})
+	}
+	t.chart(bars)
+}
+
+func (t *textReport) causesByCount() []string {
+	return byCount(t.Summary.Causes)
+}
+
+// worst charts the groups that leaked, if there are at least so many.
+func (t *textReport) worst(title string, groups []leakGroup, least int) {
+	var bars []bar
+	for _, g := range groups {
+		if g.Leaked > 0 && (g.Key != "" || len(groups) > 1) {
+			bars = append(bars, bar{cmp.Or(g.Key, "(not told)"), g.Leaked, fmt.Sprintf("of %d", g.Authorizations), t.paint.bad})
+		}
+	}
+	if len(bars) == 0 || len(groups) < least {
+		return
+	}
+	t.title(title)
+	shown := t.limit(len(bars), maxGroups)
+	t.chart(bars[:shown])
+	t.more("  ", len(bars)-shown)
+}
+
+// limit is how many of n are shown.
+func (t *textReport) limit(n, most int) int {
+	if t.verbose {
+		return n
+	}
+	return min(n, most)
+}
+
+// more says how many are not shown.
+func (t *textReport) more(indent string, n int) {
+	if n > 0 {
+		t.out.WriteString(indent + t.paint.faint(fmt.Sprintf("and %d more (--verbose shows all)", n)) + "\n")
+	}
+}
+
+// days charts the days with the most leaks, in order of time.
+func (t *textReport) days() {
+	var days []leakDay
+	for _, d := range t.Summary.Days {
+		if d.Leaked > 0 {
+			days = append(days, d)
+		}
+	}
+	slices.SortStableFunc(days, func(a, b leakDay) int { return cmp.Compare(b.Leaked, a.Leaked) })
+	shown := t.limit(len(days), maxDays)
+	rest := len(days) - shown
+	days = days[:shown]
+	slices.SortFunc(days, func(a, b leakDay) int { return strings.Compare(a.Day, b.Day) })
+	var bars []bar
+	for _, d := range days {
+		bars = append(bars, bar{cmp.Or(d.Day, "(not told)"), d.Leaked, fmt.Sprintf("of %d", d.Created), t.paint.bad})
+	}
+	t.title("WORST DAYS")
+	t.chart(bars)
+	t.more("  ", rest)
+}
+
+// runs shows the runs that leaked, the newest first, and what leaked outside any.
+func (t *textReport) runs() {
+	t.title("RUNS THAT LEAKED, THE NEWEST FIRST")
+	leaks, runs := t.leaks(), t.leakingRuns()
+	shown := t.limit(len(runs), maxRuns)
+	for i, r := range runs[:shown] {
+		if i > 0 {
+			t.out.WriteByte('\n')
+		}
+		t.run(r, leaks[r.ID])
+	}
+	if len(runs) > shown {
+		t.out.WriteByte('\n')
+		t.more("  ", len(runs)-shown)
+	}
+	if outside := leaks[""]; len(outside) > 0 {
+		t.out.WriteByte('\n')
+		t.out.WriteString("  " + t.paint.strong(plural(len(outside), "authorization")+" outside any run that the logs tell of") + "\n")
+		t.left(outside)
+	}
+}
+
+// run shows one run.
+func (t *textReport) run(r *leakRun, leaks []*leakAuthorization) {
+	head := []string{"(no time)"}
+	if begun := r.begun(); !begun.IsZero() {
+		head[0] = begun.UTC().Format(time.DateTime)
+	}
+	for _, part := range []string{r.Host, strings.TrimSpace(r.Client + " " + r.Version), fmt.Sprintf("left %d of %d", r.Leaked, r.Authorizations)} {
+		if part != "" {
+			head = append(head, clean(part))
+		}
+	}
+	t.out.WriteString("  " + t.paint.strong(cut(strings.Join(head, "  "), t.width-2)) + "\n")
+	if r.Command != "" {
+		t.field("command", r.Command)
+	}
+	t.field("ended", r.ending())
+	t.left(leaks)
+}
+
+// ending says how a run ended.
+func (r *leakRun) ending() string {
+	when := ""
+	if !r.Ended.IsZero() {
+		when = r.Ended.UTC().Format("15:04:05") + ", "
+	}
+	switch {
+	case !r.HasEnded && r.LastSeen.IsZero():
+		return "it did not, as far as the log goes"
+	case !r.HasEnded:
+		return "it did not; its last line is of " + r.LastSeen.UTC().Format("15:04:05")
+	case r.Exit == "" && r.Message == "":
+		return when + "well"
+	}
+	return when + strings.Join(slices.DeleteFunc([]string{r.Exit, r.Message}, func(s string) bool { return s == "" }), ": ")
+}
+
+// left shows what a run left, by cause.
+func (t *textReport) left(leaks []*leakAuthorization) {
+	byCause := make(map[string][]*leakAuthorization)
+	for _, a := range leaks {
+		byCause[a.Cause] = append(byCause[a.Cause], a)
+	}
+	causes := slices.SortedFunc(maps.Keys(byCause), func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(byCause[b]), len(byCause[a])), strings.Compare(a, b))
+	})
+	for _, cause := range causes {
+		some := byCause[cause]
+		text := cause + ": " + causeOf(cause).words
+		if blamed := blamedOf(some); len(blamed) > 0 && cause == string(logparse.CauseSibling) {
+			text += ": " + t.list(blamed, t.width-fieldIndent-len(text)-2)
+		}
+		t.field("cause", text)
+		t.names(some)
+		t.proof(some)
+	}
+}
+
+func blamedOf(leaks []*leakAuthorization) (names []string) {
+	for _, a := range leaks {
+		if a.Blame != "" && !slices.Contains(names, a.Blame) {
+			names = append(names, a.Blame)
+		}
+	}
+	return names
+}
+
+// names lists what was left, with the URLs if nothing is to be shortened.
+func (t *textReport) names(leaks []*leakAuthorization) {
+	if t.verbose {
+		for _, a := range leaks {
+			t.field("left", strings.TrimSpace(a.name()+"  "+a.URL))
+		}
+		return
+	}
+	var names []string
+	for _, a := range leaks {
+		names = append(names, a.name())
+	}
+	t.field("left", t.list(names, t.width-fieldIndent))
+}
+
+// list is names in a sentence of about so many columns.
+func (t *textReport) list(names []string, width int) string {
+	text := ""
+	for i, name := range names {
+		name = clean(name)
+		more := fmt.Sprintf(" and %d more", len(names)-i)
+		if i > 0 && !t.verbose && utf8.RuneCountInString(text+", "+name+more) > width {
+			return text + more
+		}
+		if i > 0 {
+			text += ", "
+		}
+		text += name
+	}
+	return text
+}
+
+// proof shows the lines that prove a cause, each once.
+func (t *textReport) proof(leaks []*leakAuthorization) {
+	var lines []leakEvidence
+	seen := make(map[leakEvidence]bool)
+	for _, a := range leaks {
+		for _, e := range a.Evidence {
+			if !seen[e] {
+				seen[e] = true
+				lines = append(lines, e)
+			}
+		}
+	}
+	shown := t.limit(len(lines), maxEvidence)
+	for _, e := range lines[:shown] {
+		e.File = strings.TrimPrefix(e.File, t.dir)
+		if line := clean(e.String()); t.verbose || utf8.RuneCountInString(line) <= t.width-fieldIndent {
+			t.field("proof", line)
+			continue
+		}
+		t.field("proof", fmt.Sprintf("%s:%d:", e.File, e.Line))
+		t.field("", "  "+e.Text)
+	}
+	t.more(strings.Repeat(" ", fieldIndent), len(lines)-shown)
+}
+
+// fieldIndent is where the text of a field starts.
+const fieldIndent = 4 + len("command") + 2
+
+// field shows something that logs say, in one line unless nothing is to be
+// shortened.
+func (t *textReport) field(name, text string) {
+	text = clean(text)
+	if !t.verbose {
+		text = cut(text, t.width-fieldIndent)
+	}
+	if name == "cause" {
+		text = t.paint.bad(text)
+	}
+	fmt.Fprintf(&t.out, "    %s%s\n", t.paint.faint(fmt.Sprintf("%-*s", fieldIndent-4, name)), text)
+}
+
+// cut is the start of s in at most n columns.
+func cut(s string, n int) string {
+	if utf8.RuneCountInString(s) <= n {
+		return s
+	}
+	return string([]rune(s)[:max(n-1, 0)]) + "…"
+}
+
+// advise says what to change, and what is to be known of the CAs.
+func (t *textReport) advise() {
+	t.title("WHAT TO CHANGE")
+	for i, cause := range t.causesByCount() {
+		if i > 0 {
+			t.out.WriteByte('\n')
+		}
+		c := causeOf(cause)
+		t.out.WriteString("  " + t.paint.strong(fmt.Sprintf("%s (%d)", clean(cause), t.Summary.Causes[cause])) + "\n")
+		t.say("    ", c.advice)
+		if names := t.blamed(cause); len(names) > 0 && c.blame != "" {
+			t.say("    ", c.blame+": "+t.list(names, 2*plainText)+".")
+		}
+	}
+	t.title("TO KNOW")
+	for _, fact := range t.facts() {
+		t.say("  ", fact)
+	}
+}
+
+// unrecognized says what was not understood.
+func (t *textReport) unrecognized() {
+	s := &t.Summary
+	if s.UnrecognizedLines == 0 {
+		return
+	}
+	t.out.WriteByte('\n')
+	lines := plural(int(s.UnrecognizedLines), "line") + " of an unknown shape"
+	if !t.verbose {
+		t.say("", lines+"; --verbose shows where.")
+		return
+	}
+	t.say("", lines+":")
+	for _, u := range s.Unrecognized {
+		t.out.WriteString(cleanf("  %s:%d  %s\n", strings.TrimPrefix(u.File, t.dir), u.Line, trusted(plural(int(u.Lines), "line"))))
+	}
+	if len(s.Unrecognized) == 20 {
+		t.say("  ", "These are the first places; there may be more.")
+	}
+}
+
+// wrap breaks text into lines of at most width columns, at spaces.
+func wrap(text string, width int) (lines []string) {
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		switch {
+		case line == "":
+			line = word
+		case visible(line)+1+visible(word) > width:
+			lines = append(lines, line)
+			line = word
+		default:
+			line += " " + word
+		}
+	}
+	return append(lines, line)
+}
