@@ -87,10 +87,13 @@ func (u *unwrapper) unwrap(line []byte, yield func(payload)) {
 	u.layer(payload{text: trimReturns(line)}, 0, yield)
 }
 
-// plain reports whether line is the program's as it stands. Most are, and it costs little to see that.
-func (u *unwrapper) plain(line []byte) bool {
-	return !u.export.open && u.syslog.indent == 0 && !startsCarrier(line) && bytes.IndexByte(line, esc) < 0 &&
-		(len(line) == 0 || line[len(line)-1] != '\r')
+// idle reports whether no line before is of a record that goes on.
+func (u *unwrapper) idle() bool { return !u.export.open && u.syslog.indent == 0 }
+
+// isPlain reports whether line is the program's as it stands, if the unwrapper is idle. Most are, and it costs little to see
+// that.
+func isPlain(line []byte) bool {
+	return !startsCarrier(line) && bytes.IndexByte(line, esc) < 0 && (len(line) == 0 || line[len(line)-1] != '\r')
 }
 
 // startsCarrier reports whether carried may take a line for a carrier's.

@@ -34,7 +34,8 @@ func startsCertbot(line []byte) bool {
 		return false
 	}
 	head := line[:min(len(line), 72)]
-	return bytes.Contains(head, []byte(":certbot.")) || bytes.Contains(head, []byte(":acme.client:"))
+	_, message, ok := bytes.Cut(head, []byte(":acme.client:"))
+	return bytes.Contains(head, []byte(":certbot.")) || ok && (len(message) == 0 || message[0] < '0' || message[0] > '9')
 }
 
 // isCertbotLine reports whether a record starts with line: a cheap look, as every line is looked at.

@@ -13,6 +13,7 @@ type clock struct {
 	last   instant
 	cached time.Time // last as a time, if ready
 	ready  bool
+	dated  bool // last is from a Date, as nothing else tells the time
 
 	second []byte    // the last stamp, up to the second
 	start  time.Time // of that second
@@ -25,11 +26,11 @@ type instant struct {
 }
 
 // set makes t, which names its zone, the time of the line at hand.
-func (c *clock) set(t time.Time) { c.last, c.ready = instant{wall: t}, false }
+func (c *clock) set(t time.Time) { c.last, c.ready, c.dated = instant{wall: t}, false, false }
 
 // setLocal does so for a time without a zone, which is given in UTC.
 func (c *clock) setLocal(t time.Time) {
-	c.last, c.ready = instant{t, true}, false
+	c.last, c.ready, c.dated = instant{t, true}, false, false
 	if !c.outer.IsZero() {
 		c.date(c.outer)
 	}
@@ -63,6 +64,9 @@ func (c *clock) carried(t time.Time) {
 // instant returns the time of the line at hand as logged.
 func (c *clock) instant() instant { return c.last }
 
+// recall makes an instant the time of what is told next.
+func (c *clock) recall(i instant) { c.last, c.ready = i, false }
+
 // now returns the time of the line at hand.
 func (c *clock) now() time.Time {
 	if !c.ready {
@@ -91,9 +95,14 @@ const (
 )
 
 // date takes a Date that was received at the time of the line at hand. It tells the zone if the difference is one that
-// zones have, give or take a minute.
+// zones have, give or take a minute; and the time, if nothing else does.
 func (c *clock) date(d time.Time) {
-	if !c.last.local || c.last.wall.IsZero() {
+	if c.dated || c.last.wall.IsZero() {
+		c.set(d)
+		c.dated = true
+		return
+	}
+	if !c.last.local {
 		return
 	}
 	offset := c.last.wall.Sub(d)
@@ -107,6 +116,13 @@ func (c *clock) date(d time.Time) {
 		}
 	}
 	c.zone, c.ready = time.FixedZone("", int(zone/time.Second)), false
+}
+
+// restart forgets a time that only the Date of an answer told: another run starts.
+func (c *clock) restart() {
+	if c.dated {
+		c.set(time.Time{})
+	}
 }
 
 // digits reads the decimal number that b is.

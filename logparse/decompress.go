@@ -3,6 +3,7 @@ package logparse
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"io"
 
 	"github.com/klauspost/compress/gzip"
@@ -15,12 +16,30 @@ const (
 	zstdMagic = "\x28\xb5\x2f\xfd"
 )
 
+// Bzip2 data starts with "BZh", the size of its blocks as a digit, and a block or, if there is none, the end.
+const (
+	bzip2Magic = "BZh"
+	bzip2Block = "\x31\x41\x59\x26\x53\x59"
+	bzip2End   = "\x17\x72\x45\x38\x50\x90"
+)
+
+// The byte order mark, as it starts a text of each encoding (RFC 3629 §6, RFC 2781 §3.2).
+const (
+	utf8Mark    = "\xef\xbb\xbf"
+	utf16Little = "\xff\xfe"
+	utf16Big    = "\xfe\xff"
+)
+
 // maxWindow is the most memory that zstd data may ask for: as much as the zstd tool grants without being told to.
 const maxWindow = 128 << 20
 
-// A decompressor reads plain, gzip or zstd data, told apart by their first bytes, and counts what comes out. Gzip members
-// and plain text may follow one another: logs are given to cat without regard to their compression. After the first byte
-// gzip is recognised at the start of a line only, where a log ends.
+// A decompressor reads plain, gzip, bzip2 or zstd data, told apart by their first bytes, and counts what comes out. Gzip
+// members, bzip2 streams and plain text may follow one another: logs are given to cat without regard to their compression.
+// After plain text gzip alone is recognised, at the start of a line only, where a log ends: to look for bzip2 there would
+// cost plain text much of its speed.
+//
+// Plain text that starts with a byte order mark is UTF-8 without it, or UTF-16 up to the end, of which UTF-8 is made: the
+// output of a command that Windows PowerShell wrote to a file.
 type decompressor struct {
 	src     *source
 	in      *bufio.Reader // buffers src, for everything but plain text
@@ -28,6 +47,7 @@ type decompressor struct {
 	plain   bool
 	gzip    *gzip.Reader
 	zstd    *zstd.Decoder
+	begun   bool // something was read
 	offset  int64
 	newline bool // the last plain byte was a newline
 	suspect bool // the next byte is the first of gzipMagic
@@ -67,6 +87,8 @@ func (d *decompressor) Read(b []byte) (n int, err error) {
 // nextPart finds out what comes next. The error is io.EOF if nothing does.
 func (d *decompressor) nextPart() error {
 	magic, err := d.in.Peek(len(zstdMagic))
+	begun := d.begun
+	d.begun = true
 	switch {
 	case len(magic) == 0:
 		return err
@@ -74,8 +96,34 @@ func (d *decompressor) nextPart() error {
 		return d.openGzip()
 	case string(magic) == zstdMagic:
 		return d.openZstd()
+	case d.atBzip2(magic):
+		d.part, d.plain = newBzip2Reader(d.in), false
+		return nil
+	case !begun && bytes.HasPrefix(magic, []byte(utf16Little)):
+		return d.openUTF16(binary.LittleEndian)
+	case !begun && bytes.HasPrefix(magic, []byte(utf16Big)):
+		return d.openUTF16(binary.BigEndian)
+	case !begun && bytes.HasPrefix(magic, []byte(utf8Mark)):
+		d.in.Discard(len(utf8Mark))
 	}
 	d.part, d.plain, d.newline = d.in, true, false
+	return nil
+}
+
+// atBzip2 reports whether bzip2 data comes next, where magic does.
+func (d *decompressor) atBzip2(magic []byte) bool {
+	const n = len(bzip2Magic)
+	if len(magic) <= n || string(magic[:n]) != bzip2Magic || magic[n] < '1' || magic[n] > '9' {
+		return false
+	}
+	start, _ := d.in.Peek(n + 1 + len(bzip2Block))
+	return string(start[n+1:]) == bzip2Block || string(start[n+1:]) == bzip2End
+}
+
+// openUTF16 makes the UTF-16 text that comes next, after its byte order mark, the current part.
+func (d *decompressor) openUTF16(order binary.ByteOrder) error {
+	d.in.Discard(len(utf16Little))
+	d.part, d.plain = &utf16Reader{in: d.in, order: order}, false
 	return nil
 }
 

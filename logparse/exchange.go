@@ -267,14 +267,15 @@ func (s *stream) tellOrder(r ref) {
 	switch {
 	case x.location != "":
 		o.URL = x.location
-	case x.url != "" && x.url != doc.str(doc.member(r, "finalize")):
+	case x.url != "" && !isNewOrder(x.url) && x.url != doc.str(doc.member(r, "finalize")):
 		o.URL = x.url
 	}
-	o.URL = s.orderURL(o.URL, doc.str(doc.member(r, "finalize")))
-	o.ID = o.URL
-	if o.ID == "" && s.order != nil {
+	finalize := doc.str(doc.member(r, "finalize"))
+	o.URL = cmp.Or(s.orderURL(o.URL, finalize), orderOfFinalize(finalize))
+	if o.ID = o.URL; o.ID == "" && s.order != nil {
 		o.ID = s.order.ID
 	}
+	o.ID = cmp.Or(o.ID, s.at.String())
 	s.order = &Order{ID: o.ID, URL: o.URL, Identifiers: o.Identifiers}
 	s.emit(Event{Kind: OrderSeen, Order: o})
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"iter"
 	"path"
@@ -22,16 +23,20 @@ var (
 //
 // A pattern is the name of a file, the name of a directory or a pattern of [fs.Glob]; names are slash-separated and
 // relative to the root of fsys ([fs.ValidPath]). Of a directory the regular files directly in it are read, except for
-// those whose names start with a dot. Each file is read once, however many patterns match it, and may be plain, gzip or
-// zstd, whatever its name.
+// those whose names start with a dot. Each file is read once, however many patterns match it, and may be what r of
+// [URLs] may be, whatever its name.
 //
 // The files are read pattern by pattern, by name, and those that logrotate or a client made of one log from the oldest to
 // the newest, so that the URLs come in the order of time: x.log-20261101.gz, x.log-20261108, x.log.2.gz, x.log.1, x.log.
 //
 // A *[ReadError] with the name of the file is the last pair if a file cannot be opened or read. If a pattern is malformed
 // ([path.ErrBadPattern], [fs.ErrInvalid]) or there is no file for it ([fs.ErrNotExist]), the error is the only pair, with
-// the pattern as its name. Without patterns the sequence is empty. Files are opened one at a time, when ranging reaches them, and closed before the
-// next one is opened and when ranging ends. The sequence can be ranged over again.
+// the pattern as its name. Without patterns the sequence is empty.
+//
+// Files are opened one at a time, and closed before the next one is opened and when ranging ends. Large and many regular
+// files are read and scanned by goroutines that share the cores, in which files after that of the last URL may have been
+// opened. They have ended when ranging ends; methods of fsys and its files are called by one of them at a time, but not
+// always by the same. The sequence can be ranged over again.
 func Files(fsys fs.FS, patterns ...string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		names, err := match(fsys, patterns)
@@ -39,13 +44,45 @@ func Files(fsys fs.FS, patterns ...string) iter.Seq2[string, error] {
 			yield("", err)
 			return
 		}
-		var p reporter
-		for _, name := range names {
-			if !p.readFile(fsys, name, yield) {
-				return
+		p := reporter{}
+		open := func(name string) (io.ReadCloser, error) { return fsys.Open(name) }
+		for run, regular := range runs(fsys, names) {
+			n := workers()
+			if n > 1 && regular {
+				if !p.readParallel(newCrew(run, open, n, blockSize, tailSize), n, yield) {
+					return
+				}
+				continue
+			}
+			for _, name := range run {
+				if !p.readFile(fsys, name, yield) {
+					return
+				}
 			}
 		}
 	}
+}
+
+// runs yields the names in order, in runs of regular files and of others.
+func runs(fsys fs.FS, names []string) iter.Seq2[[]string, bool] {
+	return func(yield func([]string, bool) bool) {
+		for len(names) > 0 {
+			n, regular := 1, isRegular(fsys, names[0])
+			for n < len(names) && isRegular(fsys, names[n]) == regular {
+				n++
+			}
+			if !yield(names[:n], regular) {
+				return
+			}
+			names = names[n:]
+		}
+	}
+}
+
+// isRegular reports whether a file is a regular one, or a link to one.
+func isRegular(fsys fs.FS, name string) bool {
+	info, err := fs.Stat(fsys, name)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // readFile is read for a file.

@@ -115,6 +115,8 @@ func (p *lego) named(s *stream, names []string, message []byte) {
 		}
 		s.sawURL(AuthorizationSeen, message[len("AuthURL: "):], "")
 		s.sawName(names[0], "pending", nil)
+	case bytes.HasPrefix(message, []byte("acme: Trying to solve HTTP-01")), bytes.HasPrefix(message, []byte("acme: Trying to solve TLS-ALPN-01")):
+		s.answeredName(names[0]) // right after, for these types
 	case bytes.HasPrefix(message, []byte("acme: Obtaining ")):
 		p.obtaining(s, names)
 	case bytes.HasPrefix(message, []byte("The server validated our request")),

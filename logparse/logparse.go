@@ -15,7 +15,8 @@
 //
 // # What is found
 //
-// A log is text of any kind, with lines of any length; nothing is assumed about its client. Found are
+// A log is text of any kind, with lines of any length, plain or compressed (gzip, bzip2, zstd), also UTF-16 with a byte
+// order mark; nothing is assumed about its client. Found are
 //
 //   - URLs with the path of an authorization at Boulder (Let's Encrypt: ACME v1, "authz-v3", account and number), Pebble,
 //     step-ca, Caddy, Vault, OpenBao, Google, ZeroSSL, Sectigo, EJBCA (SSL.com), Dogtag, acme2certifier;
@@ -57,7 +58,7 @@ type ReadError struct {
 	// Name is the file's name as [Files] found it, or the pattern that matches none. It is empty for [URLs].
 	Name string
 
-	// Offset is the number of bytes that were read before, after decompression.
+	// Offset is the number of bytes that were read before, after decompression and, if it was UTF-16, as UTF-8.
 	Offset int64
 
 	// Err is what happened: [io.ErrUnexpectedEOF] for compressed data that is cut off, [fs.ErrNotExist] for a pattern
@@ -86,15 +87,27 @@ func (e *ReadError) Unwrap() error { return e.Err }
 // default. It is an http or https URL of at most 2048 bytes with a host, without user, query (but for those that an order
 // lists) and fragment. It comes as soon as the bytes after it were read, so r may be a pipe that stays open.
 //
-// r may be plain, gzip or zstd: its first bytes tell, not a name. Where plain text or gzip data ends, gzip or plain text
-// may follow, as in the output of "cat letsencrypt.log*".
+// r may be plain, gzip, bzip2 or zstd: its first bytes tell, not a name. Where plain text, gzip or bzip2 data ends, gzip or
+// plain text may follow, as in the output of "cat letsencrypt.log*", and bzip2 data after compressed data. Plain text may
+// be UTF-16 if it starts with a byte order mark, as what Windows PowerShell writes to a file does.
+//
+// A regular file and text in memory (a *[os.File] or an [fs.File] of either, a *[bytes.Reader], *[bytes.Buffer] or
+// *[strings.Reader]) is read ahead and scanned by goroutines that share the cores and have ended when ranging ends. The
+// URLs and their order are the same. Any other r, such as a pipe, is read where the ranging is, so that each URL comes
+// before the next Read and a break does not wait for one.
 //
 // A *[ReadError] is the last pair if reading fails; the URLs before that have been yielded by then. URLs does not close r.
 // The sequence reads r, so it can be ranged over once. Memory does not depend on the size of the log, but each distinct URL
 // costs about 40 bytes.
 func URLs(r io.Reader) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		new(reporter).read("", r, yield)
+		p := new(reporter)
+		if n := workers(); n > 1 && isSteady(r) {
+			open := func(string) (io.ReadCloser, error) { return io.NopCloser(r), nil }
+			p.readParallel(newCrew([]string{""}, open, n, blockSize, tailSize), n, yield)
+			return
+		}
+		p.read("", r, yield)
 	}
 }
 
@@ -102,6 +115,10 @@ func URLs(r io.Reader) iter.Seq2[string, error] {
 type reporter struct {
 	scanner Scanner
 	seen    seen
+
+	// For logs that come in blocks: the last URL that could have been longer, see matcher.
+	last   []byte
+	lastID int
 }
 
 // read yields what is new in r. It reports whether the sequence may go on: yield did not return false and no error was
@@ -110,6 +127,11 @@ func (p *reporter) read(name string, r io.Reader, yield func(string, error) bool
 	plain := newDecompressor(r)
 	defer plain.Close()
 	p.scanner.Reset(plain)
+	return p.scan(name, plain, yield)
+}
+
+// scan yields what is new up to the end of what the scanner reads, by way of plain.
+func (p *reporter) scan(name string, plain *decompressor, yield func(string, error) bool) bool {
 	for p.scanner.Scan() {
 		if url := p.scanner.Match().URL; p.seen.add(url) && !yield(string(url), nil) {
 			return false

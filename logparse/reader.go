@@ -1,7 +1,6 @@
 package logparse
 
 import (
-	"bytes"
 	"io"
 	"io/fs"
 	"iter"
@@ -11,7 +10,7 @@ import (
 // How events come out of a log.
 //
 //	files   in order of time; those of one log follow on each other           files.go
-//	block   whole lines, and where the Scanner found authorizations in them   block.go
+//	piece   whole lines, and where the Scanner found authorizations in them   piece.go
 //	line    out of what carried it: syslog, the journal, Docker, colours      carrier.go
 //	stream  the output of one process: its clock, run, account                stream.go
 //	parser  what the lines of one client mean, a small file each              clients.go
@@ -105,7 +104,7 @@ type pipeline struct {
 
 // A job is a piece of a log, and then the events in it.
 type job struct {
-	block
+	piece
 	file   string
 	ends   bool // the log before ends here
 	events []Event
@@ -157,23 +156,23 @@ func (p *pipeline) read(name string, r io.Reader) bool {
 	}
 	plain := newDecompressor(r)
 	defer plain.Close()
-	blocks := blockReader{r: plain, line: 1, scanner: &p.scanner}
+	pieces := pieceReader{r: plain, line: 1, scanner: &p.scanner}
 	prompt := isPrompt(r)
 	for !p.stopped {
-		j := p.take(prompt || blocks.full)
+		j := p.take(prompt || pieces.full)
 		if j == nil {
 			break
 		}
 		j.file, j.ends = name, ends
-		if !blocks.next(&j.block) && !ends {
+		if !pieces.next(&j.piece) && !ends {
 			p.free = append(p.free, j)
 			break
 		}
 		ends = false
 		p.send(j)
 	}
-	if blocks.err != nil && blocks.err != io.EOF {
-		return p.fail(&ReadError{Name: name, Offset: plain.offset, Err: blocks.err})
+	if pieces.err != nil && pieces.err != io.EOF {
+		return p.fail(&ReadError{Name: name, Offset: plain.offset, Err: pieces.err})
 	}
 	return !p.stopped
 }
@@ -233,7 +232,7 @@ func (p *pipeline) tell(j *job) {
 // end yields what is left when the last log ends.
 func (p *pipeline) end() {
 	if j := p.take(false); j != nil {
-		j.data, j.sightings, j.ends = nil, nil, true
+		j.data, j.lines, j.sightings, j.ends = nil, nil, nil, true
 		p.send(j)
 		p.take(false)
 	}
@@ -301,7 +300,7 @@ func (t *teller) do(j *job) {
 			t.host = t.Host(j.file)
 		}
 	}
-	t.block(&j.block)
+	t.piece(&j.piece)
 	j.events, t.events = t.events, nil
 }
 
@@ -315,29 +314,26 @@ func (t *teller) end() {
 	t.current = nil
 }
 
-// block tells the events of a block.
-func (t *teller) block(b *block) {
+// piece tells the events of a piece.
+func (t *teller) piece(b *piece) {
 	t.place = Place{File: t.file, Line: b.line, Offset: b.offset}
-	rest, sightings := b.data, b.sightings
-	for len(rest) > 0 {
-		line, size := rest, len(rest)
-		if n := bytes.IndexByte(rest, '\n'); n >= 0 {
-			line, size = rest[:n], n+1
-		}
-		end := t.place.Offset + int64(size)
+	sightings, start := b.sightings, 0
+	for _, l := range b.lines {
+		line, next := b.data[start:l.end], min(int(l.end)+1, len(b.data))
+		end := b.offset + int64(next)
 		k := 0
 		for k < len(sightings) && sightings[k].offset < end {
 			k++
 		}
 		t.sightings, sightings = sightings[:k], sightings[k:]
-		if t.carrier.plain(line) {
+		if l.plain && t.carrier.idle() {
 			t.payload(payload{text: line})
 		} else {
 			t.carrier.unwrap(line, t.payload)
 		}
 		t.place.Offset = end
 		t.place.Line++
-		rest = rest[size:]
+		start = next
 	}
 }
 

@@ -2,6 +2,7 @@ package logparse
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -243,7 +244,7 @@ func TestScannerEveryCut(t *testing.T) {
 	}
 }
 
-// FuzzURLs checks that the mentions in a text do not depend on how it is read, and that all are what their comment says.
+// FuzzURLs checks that the mentions in a text do not depend on how it is read, nor by how many at once, and that all are what their comment says.
 func FuzzURLs(f *testing.F) {
 	for _, test := range foundTests {
 		f.Add([]byte(test.text), uint16(7))
@@ -252,6 +253,9 @@ func FuzzURLs(f *testing.F) {
 		f.Add([]byte(text), uint16(1))
 	}
 	f.Add([]byte("https://ca.example/acme/authz/1/2\n"+gzipped(f, "https://ca.example/acme/authz/1/3\n")), uint16(5))
+	f.Add([]byte(bzip2First+"https://ca.example/acme/authz/1/3\n"), uint16(5))
+	f.Add([]byte(utf16ed(binary.LittleEndian, "https://ca.example/acme/authz/1/3\r\n")), uint16(5))
+	f.Add([]byte("x\n\"authorizations\"\n:\n[\n\"https://ca.example/a/1\",\n\"https://ca.example/a/2\"\n]\nx\n"), uint16(5))
 	f.Add([]byte(zstded(f, "https://ca.example/acme/authz/1/3\n")), uint16(5))
 	f.Fuzz(func(t *testing.T, text []byte, size uint16) {
 		var s Scanner
@@ -264,6 +268,7 @@ func FuzzURLs(f *testing.F) {
 		require.NoError(t, err)
 		require.Equal(t, want, got)
 		checkURLs(t, text, int(size)%300+1)
+		checkBlocks(t, [][]byte{text, text}, int(size)%300+1, int(size)%40+1)
 		last := int64(-1)
 		for _, m := range want {
 			checkURL(t, m.url)
@@ -332,7 +337,7 @@ func TestMemory(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	start, found := time.Now(), 0
-	for _, err := range URLs(log) {
+	for _, err := range URLs(regular{log}) {
 		require.NoError(t, err)
 		found++
 	}
@@ -343,6 +348,11 @@ func TestMemory(t *testing.T) {
 	require.Greater(t, found, 1000)
 	require.Less(t, after.Sys-before.Sys, uint64(64<<20))
 }
+
+// A regular reader seems to be a regular file, which is read on several cores.
+type regular struct{ io.Reader }
+
+func (regular) Stat() (os.FileInfo, error) { return os.Stat("testdata/README.md") }
 
 // maxRSS returns the line of the process's status about the most memory that it had, or that there is none.
 func maxRSS() string {

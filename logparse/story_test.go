@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
+	"path"
 	"strings"
+	"testing"
 	"testing/fstest"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 // A fleet writes the logs of many hosts that share an account, as Certbot writes them: what the users of the tool of 2018
@@ -111,4 +115,61 @@ func (f *fleet) refused(host string, n int) {
 		`{"type": "urn:ietf:params:acme:error:rateLimited", "detail": "Error creating new order :: too many currently pending authorizations", "status": 429}`)
 	f.record("DEBUG", "certbot.log", "Exiting abnormally:", "Traceback (most recent call last):",
 		"acme.messages.Error: urn:ietf:params:acme:error:rateLimited :: There were too many requests of a given type")
+}
+
+// TestStory is what happened to the users of the tool of 2018: a fleet asks for 100 names, 99, 98, … until the CA refuses.
+// The history names the domains that failed, the cause and the runs.
+func TestStory(t *testing.T) {
+	f := fleet{names: 100, retries: 10, now: time.Date(2018, 6, 24, 0, 0, 0, 0, time.UTC)}
+	x := Reader{Location: time.UTC, Host: path.Dir}
+	h := History{At: time.Date(2018, 6, 24, 12, 0, 0, 0, time.UTC)}
+	for e, err := range x.FileEvents(f.logs("web01", "web02", "web03"), "*/letsencrypt.log*") {
+		require.NoError(t, err)
+		h.Add(e)
+	}
+
+	sum := h.Summary()
+	const perHost = 99 + 98 + 97 + 96 + 95 + 94 + 93 + 92 + 91 + 90
+	require.Equal(t, map[Verdict]int{Leaked: 3 * perHost, Invalid: 3 * 10}, sum.Verdicts)
+	require.Equal(t, map[Cause]int{CauseSibling: 3 * perHost}, sum.Causes)
+	require.Zero(t, sum.Unrecognized)
+
+	blamed := map[string]int{}
+	for _, l := range h.Leaks() {
+		require.Equal(t, fleetAccount, l.Account)
+		require.Len(t, l.Evidence, 2-oneIf(l.Run.Authorizations == 91)) // the CA refused the order after the last
+		blamed[l.Host+" "+l.Blame.Value]++
+	}
+	require.Len(t, blamed, 3*10)
+	require.Equal(t, 99, blamed["web01 shop99.web01.example"])
+	require.Equal(t, 90, blamed["web03 shop90.web03.example"])
+
+	runs := h.Runs()
+	require.Len(t, runs, 3*11)
+	first, last := runs[0], runs[10]
+	require.Equal(t, "web01/letsencrypt.log:1", first.Place.String())
+	require.Equal(t, 99, first.Leaks)
+	require.Equal(t, CauseSibling, first.Cause)
+	require.Equal(t, "0.22.2", first.Version)
+	require.True(t, strings.HasPrefix(first.Command, "--webroot -d shop00.web01.example -d shop01.web01.example"))
+	require.Equal(t, "certbot.errors.FailedChallenges: Failed authorization procedure. shop99.web01.example (http-01)", first.Message)
+	require.Zero(t, last.Authorizations)
+	require.Contains(t, last.Message, "rateLimited")
+
+	leak := h.Leaks()[0]
+	require.Equal(t, []Evidence{
+		{Place{"web01/letsencrypt.log", 1325, leak.Evidence[0].Offset}, "shop99.web01.example is invalid: unauthorized: Invalid response: 404"},
+		{Place{"web01/letsencrypt.log", 1343, leak.Evidence[1].Offset}, "then asked for 99 names"},
+	}, leak.Evidence)
+	domains := h.Groups(ByDomain)
+	require.Len(t, domains, 3)
+	require.Equal(t, "web01.example", domains[0].Key)
+	require.Equal(t, perHost, domains[0].Leaks())
+}
+
+func oneIf(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }

@@ -27,6 +27,7 @@ type stream struct {
 	last int64 // count of its last line
 
 	client  string
+	writer  *client // which may be one of several by that name
 	parser  parser
 	partial []byte // the start of a line whose end is in the next payloads
 
@@ -134,9 +135,11 @@ func (s *stream) line(text []byte) {
 func (s *stream) detect(text []byte) bool {
 	for i := range clients {
 		c := &clients[i]
-		if c.name != s.client && c.starts(text) {
+		if c != s.writer && c.starts(text) {
+			sightings := s.sightings // in this line, which is the new client's
 			s.finish()
-			s.client, s.parser = c.name, c.parser()
+			s.sightings = sightings
+			s.writer, s.client, s.parser = c, c.name, c.parser()
 			return true
 		}
 	}
@@ -209,7 +212,9 @@ func (s *stream) note(e *Event) {
 // startRun notes that the client starts in the line at hand. It is told before the first event of the run, when the zone
 // of the times may be known.
 func (s *stream) startRun(version, command string) {
-	s.leaveRun()
+	if s.run.place != s.at || s.run.told { // else startFirstRun started one, only just
+		s.leaveRun()
+	}
 	s.run = run{place: s.at, when: s.clock.instant(), version: clip(version, maxDetail), command: clip(command, maxText), pid: s.pid}
 	s.order, s.account = nil, ""
 	s.exchange.drop()
@@ -219,6 +224,13 @@ func (s *stream) startRun(version, command string) {
 // be any of several.
 func (s *stream) startRunUnlessFresh() {
 	if s.run.place.Line == 0 || s.run.told {
+		s.startRun("", "")
+	}
+}
+
+// startFirstRun starts a run unless there was one: the log starts within it, or the client does not tell.
+func (s *stream) startFirstRun() {
+	if s.run.place.Line == 0 {
 		s.startRun("", "")
 	}
 }
@@ -302,6 +314,11 @@ func (s *stream) sawName(name, status string, p *Problem) {
 	a := s.named(name, status)
 	a.Problem = p
 	s.emit(Event{Kind: AuthorizationSeen, Authorization: a})
+}
+
+// answeredName tells that a challenge was answered for a name.
+func (s *stream) answeredName(name string) {
+	s.emit(Event{Kind: ChallengeAnswered, Challenge: new(Challenge), Authorization: s.named(name, "")})
 }
 
 // sawURL tells the status of an authorization. It reports false if url is none.

@@ -30,8 +30,8 @@ const (
 	// InProgress: its run has not ended, as far as the log goes, and is recent.
 	InProgress Verdict = "in progress"
 
-	// Unknown: the log has no status, or the client answered a challenge and did not read what the CA made of that. One that
-	// was still pending when the client read it after its answer is as any that is pending.
+	// Unknown: the log has no status, or the client answered a challenge and did not read what the CA made of that: most
+	// CAs decide within seconds, with or without the client; step-ca leaves it pending if the answer was wrong.
 	Unknown Verdict = "unknown"
 )
 
@@ -69,7 +69,6 @@ type Life struct {
 	Evidence []Evidence // what proves the cause
 
 	statusTime time.Time
-	unread     bool // a challenge was answered, and no status was seen after
 }
 
 // Over reports whether nothing can change for the authorization, so that it need not be asked for.
@@ -103,9 +102,10 @@ type snapshot struct {
 	at     time.Time
 	recent time.Duration
 
-	lives []*Life
-	byURL map[string]*Life
-	runs  map[*track]*Run
+	lives   []*Life
+	surplus []*Life // names whose URL is not known
+	byURL   map[string]*Life
+	runs    map[*track]*Run
 
 	all        []*order
 	ordersOf   map[*track][]*order
@@ -165,6 +165,7 @@ func (h *History) look() *snapshot {
 	for _, o := range s.all {
 		s.reconcile(o)
 	}
+	s.keepSurplus()
 	s.judge()
 	h.snapshot = s
 	return s
@@ -223,7 +224,6 @@ func (s *snapshot) life(l *life) *Life {
 		FirstSeen: l.first.when(), LastSeen: l.last.when(), First: l.first.place(), Last: l.last.place(),
 		Expires: date(l.expires), Status: l.status.status, StatusAt: l.status.place(), statusTime: l.status.when(),
 		Answered: l.answered.when(), IsAnswered: !l.answered.isZero(),
-		unread: !l.answered.isZero() && (l.status.status == "" || l.status.compare(l.answered) <= 0),
 	}
 }
 
@@ -239,15 +239,40 @@ func (s *snapshot) reconcile(o *order) {
 		}
 	}
 	if status, ok := common(o, names); ok {
+		answered := slices.IndexFunc(names, func(l *Life) bool { return l.IsAnswered })
 		for _, l := range urls {
 			if l.Status == "" {
 				l.Status, l.StatusAt, l.statusTime = status, names[0].StatusAt, names[0].statusTime
+				if answered >= 0 { // it may be this one
+					l.IsAnswered, l.Answered = true, names[answered].Answered
+				}
 			}
 		}
 	}
 	s.eliminate(o, urls)
-	s.lives = append(s.lives, surplus(urls, names)...)
+	s.surplus = append(s.surplus, surplus(urls, names)...)
 }
+
+// keepSurplus adds the names without URLs, but for those whose authorization another log has: of what a client prints, and
+// of its full log beside, one order comes twice.
+func (s *snapshot) keepSurplus() {
+	type key struct{ host, client, name string }
+	known := make(map[key][]*Life)
+	for _, l := range s.lives {
+		if k := (key{l.Host, l.Client, l.name()}); l.Identifier.Value != "" {
+			known[k] = append(known[k], l)
+		}
+	}
+	for _, l := range s.surplus {
+		same := func(o *Life) bool { return l.FirstSeen.IsZero() || o.FirstSeen.Sub(l.FirstSeen).Abs() < sameOrder }
+		if !slices.ContainsFunc(known[key{l.Host, l.Client, l.name()}], same) {
+			s.lives = append(s.lives, l)
+		}
+	}
+}
+
+// sameOrder is how far apart two logs are in telling of one order.
+const sameOrder = time.Minute
 
 // latest returns when an authorization with a status expires, given that of its order.
 func latest(expires, order time.Time, status string) time.Time {
@@ -415,7 +440,7 @@ func (s *snapshot) verdict(l *Life) Verdict {
 		return Expired
 	case s.working(l):
 		return InProgress
-	case l.Status == "" || l.unread:
+	case l.Status == "" || l.IsAnswered:
 		return Unknown
 	}
 	return Leaked

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"crypto"
 	"errors"
@@ -283,7 +284,7 @@ func (p *program) urls(path string, size *int64) iter.Seq2[string, error] {
 			defer f.Close()
 			r = f
 		}
-		for url, err := range logparse.URLs(&countingReader{r, size}) {
+		for url, err := range logparse.URLs(counted(r, size)) {
 			if !yield(url, err) {
 				return
 			}
@@ -291,11 +292,28 @@ func (p *program) urls(path string, size *int64) iter.Seq2[string, error] {
 	}
 }
 
-// countingReader adds up what was read, to tell an empty log from one without URLs.
+// counted returns r with its bytes added to n while they are read, to tell an empty log from one without URLs. It is still
+// a regular file if r is.
+func counted(r io.Reader, n *int64) io.Reader {
+	c := &countingReader{r, n}
+	if f, ok := r.(*os.File); ok {
+		return &countingFile{c, f}
+	}
+	return c
+}
+
 type countingReader struct {
 	io.Reader
 	n *int64
 }
+
+type countingFile struct {
+	*countingReader
+	f *os.File
+}
+
+// Stat is what [logparse.URLs] tells a regular file by.
+func (c *countingFile) Stat() (fs.FileInfo, error) { return c.f.Stat() }
 
 func (c *countingReader) Read(b []byte) (int, error) {
 	n, err := c.Reader.Read(b)
@@ -309,15 +327,20 @@ func (p *program) printURLs(args []string) error {
 	if err != nil {
 		return err
 	}
+	out := bufio.NewWriterSize(p.stdout, 64<<10)
+	prompt := !p.allRegular(in.logs)
 	var f found
 	for url := range p.distinct(in.logs, &f) {
-		_, err := fmt.Fprintln(p.stdout, clean(url))
-		if errors.Is(err, syscall.EPIPE) {
-			return nil // as head ends a pipe
+		_, err := fmt.Fprintln(out, clean(url))
+		if prompt && err == nil {
+			err = out.Flush()
 		}
 		if err != nil {
-			return writeError(err)
+			return printError(err)
 		}
+	}
+	if err := out.Flush(); err != nil {
+		return printError(err)
 	}
 	switch {
 	case f.failed > 0:
@@ -326,6 +349,22 @@ func (p *program) printURLs(args []string) error {
 		p.say("%s\n", trusted(f.nothingFound(in.logs)))
 	}
 	return nil
+}
+
+// allRegular reports whether no log can keep its reader waiting, and URLs may be printed together.
+func (p *program) allRegular(logs []string) bool {
+	return !isTerminal(p.stdout) && !slices.ContainsFunc(logs, func(name string) bool {
+		info, err := os.Stat(name)
+		return name == stdinName || err == nil && !info.Mode().IsRegular()
+	})
+}
+
+// printError is what there is to say if URLs cannot be printed: nothing if a pipe was closed, as head does.
+func printError(err error) error {
+	if errors.Is(err, syscall.EPIPE) {
+		return nil
+	}
+	return writeError(err)
 }
 
 // problem is what is left to say of logs that could not be read.

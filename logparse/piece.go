@@ -6,12 +6,19 @@ import (
 	"strings"
 )
 
-// A block is a piece of a log: whole lines, but for one that is longer than maxLine or at the end.
-type block struct {
+// A piece of a log is whole lines, but for one that is longer than maxLine or at the end.
+type piece struct {
 	data      []byte
 	offset    int64 // of data in the log
 	line      int64 // number of its first line
+	lines     []lineEnd
 	sightings []sighting
+}
+
+// A lineEnd is where a line ends in a piece, before its newline if it has one, and whether it is plain.
+type lineEnd struct {
+	end   int32
+	plain bool
 }
 
 // A sighting is a mention that a Scanner found.
@@ -20,17 +27,17 @@ type sighting struct {
 	offset int64
 }
 
-// blockSize is how much of a log is looked at together, and maxLine the longest line that is kept in one piece. What is
+// pieceSize is how much of a log is looked at together, and maxLine the longest line that is kept in one piece. What is
 // longer is cut where no URL is, if there is such a place: no client logs lines like that.
 const (
-	blockSize = 256 << 10
+	pieceSize = 256 << 10
 	maxLine   = 1 << 20
 )
 
-// A blockReader makes blocks of what it reads.
-type blockReader struct {
+// A pieceReader cuts what it reads into pieces.
+type pieceReader struct {
 	r       io.Reader
-	rest    []byte // read, but not in a block yet
+	rest    []byte // read, but not in a piece yet
 	offset  int64  // of rest
 	line    int64
 	err     error
@@ -38,8 +45,8 @@ type blockReader struct {
 	scanner *Scanner
 }
 
-// next makes b the next block. It reports false if there is none.
-func (r *blockReader) next(b *block) bool {
+// next makes b the next piece. It reports false if there is none.
+func (r *pieceReader) next(b *piece) bool {
 	data := append(b.data[:0], r.rest...)
 	cut := 0
 	for r.err == nil && cut == 0 {
@@ -62,9 +69,23 @@ func (r *blockReader) next(b *block) bool {
 	return true
 }
 
-// scan finds the authorizations in b, and counts its lines.
-func (r *blockReader) scan(b *block) {
-	r.line += int64(bytes.Count(b.data, []byte{'\n'}))
+// split finds the lines of b.
+func (r *pieceReader) split(b *piece) {
+	b.lines = b.lines[:0]
+	for start := 0; start < len(b.data); {
+		end := len(b.data)
+		if n := bytes.IndexByte(b.data[start:], '\n'); n >= 0 {
+			end = start + n
+			r.line++
+		}
+		b.lines = append(b.lines, lineEnd{int32(end), isPlain(b.data[start:end])})
+		start = end + 1
+	}
+}
+
+// scan finds the lines of b, and the authorizations in it.
+func (r *pieceReader) scan(b *piece) {
+	r.split(b)
 	r.scanner.load(b.data, b.offset, r.err != nil && r.err != io.EOF && len(r.rest) == 0)
 	for r.scanner.Scan() {
 		m := r.scanner.Match()
@@ -76,10 +97,10 @@ func (r *blockReader) scan(b *block) {
 	}
 }
 
-// fill appends what is read next to data, which has room for at least a block.
-func (r *blockReader) fill(data []byte) []byte {
-	if cap(data)-len(data) < blockSize/2 {
-		data = append(make([]byte, 0, max(blockSize, 2*cap(data))), data...)
+// fill appends what is read next to data, which has room for at least half a piece.
+func (r *pieceReader) fill(data []byte) []byte {
+	if cap(data)-len(data) < pieceSize/2 {
+		data = append(make([]byte, 0, max(pieceSize, 2*cap(data))), data...)
 	}
 	free := data[len(data):cap(data)]
 	n, err := readSome(r.r, free)
@@ -116,8 +137,7 @@ func (s *Scanner) load(data []byte, base int64, failed bool) {
 	if failed {
 		s.err = errRead
 	}
-	s.buf, s.pos, s.end, s.base = data, 0, len(data), base
-	s.anchors = [len(letters)]anchor{}
+	s.buf, s.pos, s.from, s.end, s.base = data, 0, 0, len(data), base
 }
 
 var noMore = strings.NewReader("")
