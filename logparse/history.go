@@ -27,7 +27,7 @@ import (
 // never returns to pending (RFC 8555 §7.1.6). Runs are told apart by host, file and line, so the logs of several machines
 // need different names of files or hosts, see [Reader].
 //
-// Memory grows with authorizations, orders and runs, by about BYTES bytes for each authorization with a URL and a name of usual
+// Memory grows with authorizations, orders and runs, by about 530 bytes for each authorization with a URL and a name of usual
 // length, not with the logs; while there are queries, by as much again. What one record holds is bounded: strings of 1 KiB, the
 // first 20 failures that are known to be of an order, the first 1000 others of a run, the first 16,384 places of lines of an
 // unknown shape. A History must not be used by several goroutines at once.
@@ -333,6 +333,17 @@ func (h *History) init() {
 	}
 }
 
+// status is text for a status: most are of a few.
+func (h *History) status(s string) string {
+	switch s {
+	case "pending":
+		return "pending"
+	case "valid":
+		return "valid"
+	}
+	return h.text(s)
+}
+
 // maxRecordText is the longest text of a record, in bytes.
 const maxRecordText = 1024
 
@@ -419,7 +430,10 @@ func (h *History) addOrder(e *Event, m moment) {
 		o.account = least(o.account, account)
 		h.identify(o, e.Order.Identifiers)
 		o.expire(e.Order.Expires)
-		o.status.join(fate{h.text(e.Order.Status), m}, orderRank)
+		o.status.join(fate{h.status(e.Order.Status), m}, orderRank)
+		if o.authorizations == nil && len(e.Order.Authorizations) > 0 {
+			o.authorizations = make(map[*life]struct{}, len(e.Order.Authorizations))
+		}
 	}
 	for _, url := range e.Order.Authorizations {
 		if l := h.life(url, m); l != nil {
@@ -455,6 +469,9 @@ func (h *History) order(id string, m moment) *order {
 // identify notes that an order is for identifiers. Most often it is known to be.
 func (h *History) identify(o *order, ids []Identifier) {
 	known := len(o.identifiers)
+	if known == 0 {
+		o.identifiers = make([]Identifier, 0, len(ids))
+	}
 	for _, id := range ids {
 		if _, ok := slices.BinarySearchFunc(o.identifiers[:known], id, compareIdentifiers); !ok {
 			o.identifiers = append(o.identifiers, Identifier{h.text(id.Type), h.text(id.Value)})
@@ -523,8 +540,13 @@ func (l *life) see(m moment) {
 }
 
 // name returns the authorization of an order whose name is known, but not its URL. It is nil if there are too many.
-func (h *History) name(o *order, id Identifier, m moment) *life {
-	id = Identifier{h.text(id.Type), h.text(id.Value)}
+func (h *History) name(o *order, id Identifier, wildcard bool, m moment) *life {
+	value, star := unstar(h.text(id.Value))
+	wildcard = wildcard || star
+	id = Identifier{h.text(id.Type), value}
+	if wildcard {
+		id.Value = h.text("*." + value)
+	}
 	l := o.names[id]
 	if l == nil {
 		if h.full() {
@@ -533,13 +555,20 @@ func (h *History) name(o *order, id Identifier, m moment) *life {
 		if o.names == nil {
 			o.names = make(map[Identifier]*life)
 		}
-		l = &life{identifier: id}
-		l.identifier.Value, l.wildcard = strings.CutPrefix(id.Value, "*.")
+		l = &life{identifier: Identifier{id.Type, value}, wildcard: wildcard}
 		o.names[id] = l
 		h.names++
 	}
 	l.see(m)
 	return l
+}
+
+// unstar returns what a name is for, and whether it is a wildcard.
+func unstar(name string) (value string, star bool) {
+	for strings.HasPrefix(name, "*.") {
+		name, star = name[len("*."):], true
+	}
+	return name, star
 }
 
 // addAuthorization adds an authorization that was seen, or is told by a challenge.
@@ -556,11 +585,7 @@ func (h *History) addAuthorization(e *Event, m moment) {
 			o.has(l)
 		}
 	case o != nil && a.Identifier.Value != "":
-		id := a.Identifier
-		if a.Wildcard {
-			id.Value = "*." + id.Value
-		}
-		l = h.name(o, id, m)
+		l = h.name(o, a.Identifier, a.Wildcard, m)
 	}
 	if l == nil {
 		return
@@ -584,7 +609,7 @@ func (l *life) add(h *History, e *Event, m moment) {
 		l.answered.later(m)
 		status = ""
 	}
-	l.status.join(fate{h.text(status), m}, rank)
+	l.status.join(fate{h.status(status), m}, rank)
 	if rank(status) < 2 {
 		l.expire(a.Expires)
 	}
@@ -598,8 +623,10 @@ func (l *life) name(h *History, id Identifier) {
 	if id.Value == "" || id == l.identifier {
 		return
 	}
-	if l.identifier.Value == "" || compareIdentifiers(id, l.identifier) < 0 {
-		l.identifier = Identifier{h.text(id.Type), h.text(id.Value)}
+	value, star := unstar(id.Value)
+	id.Value, l.wildcard = value, l.wildcard || star
+	if id = (Identifier{h.text(id.Type), h.text(id.Value)}); l.identifier.Value == "" || compareIdentifiers(id, l.identifier) < 0 {
+		l.identifier = id
 	}
 }
 

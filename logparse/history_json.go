@@ -359,11 +359,7 @@ func (d *decoder) order(w *wireOrder) {
 	}
 	for i := range w.Names {
 		n := &w.Names[i]
-		id := Identifier(n.Identifier)
-		if n.Wildcard {
-			id.Value = "*." + id.Value
-		}
-		if l := d.h.name(o, id, d.seen(n.First)); l != nil {
+		if l := d.h.name(o, Identifier(n.Identifier), n.Wildcard, d.seen(n.First)); l != nil {
 			d.life(l, n)
 		}
 	}

@@ -120,8 +120,8 @@ func (m *merger) order(o *order) {
 			into.has(l)
 		}
 	}
-	for id, l := range o.names {
-		if name := m.h.name(into, id, m.moment(l.first)); name != nil {
+	for _, l := range o.names {
+		if name := m.h.name(into, l.identifier, l.wildcard, m.moment(l.first)); name != nil {
 			m.life(name, l)
 		}
 	}
