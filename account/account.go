@@ -74,6 +74,12 @@ type Account struct {
 	// empty in an Account that was not read from one.
 	Path string
 
+	// StoredBy is the client that keeps the account, such as "certbot", "lego" or
+	// "acme.sh"; package logparse uses the same names. It is empty in an Account
+	// that was not read from a client's files, and "key file" if all there was is
+	// a key.
+	StoredBy string
+
 	// Contact holds the contact URLs (RFC 8555 §7.1.2), such as
 	// "mailto:admin@example.com". Most clients store none; the server has them.
 	// The text is as stored: strip control characters before showing it.
@@ -90,6 +96,8 @@ type Account struct {
 	// Mode holds the permission bits of the key's file. It is zero in an
 	// Account that was not read from a file.
 	Mode fs.FileMode
+
+	shielded bool // a directory above the key's file lets nobody else in
 }
 
 // Client returns a new client for the account. Its Key, KID, DirectoryURL and
@@ -107,12 +115,13 @@ func (a *Account) Client() *acme.Client {
 	}
 }
 
-// KeyExposed reports whether the permission bits of the key's file let others
-// than its owner read it. The directories above the file, which may still
-// prevent that, are not looked at. It is false on Windows, where the bits mean
-// nothing, and for an Account that was not read from a file.
+// KeyExposed reports whether the permission bits of the key's file, and those of
+// the directories above it in the file system given, let others than its owner
+// read it. Directories further up, which may still prevent that, are not looked
+// at. It is false on Windows, where the bits mean nothing, and for an Account
+// that was not read from a file.
 func (a *Account) KeyExposed() bool {
-	return runtime.GOOS != "windows" && a.Mode.Perm()&0o044 != 0
+	return runtime.GOOS != "windows" && a.Mode.Perm()&0o044 != 0 && !a.shielded
 }
 
 // String describes the account in one line, without the key, such as
@@ -130,9 +139,9 @@ func (a Account) String() string {
 		name = "account of " + printable(a.Directory)
 	}
 	if a.Path == "" {
-		return name + " (" + a.keyKind() + ")"
+		return name + " (" + a.KeyType() + ")"
 	}
-	return name + " (" + a.keyKind() + ", " + printable(a.Path) + ")"
+	return name + " (" + a.KeyType() + ", " + printable(a.Path) + ")"
 }
 
 // Format implements [fmt.Formatter] so that no verb reaches the key: all of
@@ -148,7 +157,7 @@ func (a Account) LogValue() slog.Value {
 		slog.String("url", a.URL),
 		slog.String("directory", a.Directory),
 		slog.String("path", a.Path),
-		slog.String("key", a.keyKind()),
+		slog.String("key", a.KeyType()),
 	)
 }
 
@@ -159,11 +168,11 @@ func (a Account) MarshalText() ([]byte, error) {
 }
 
 // MarshalJSON implements [json.Marshaler]. The object has the members url,
-// directory, path, contact, createdAt, createdOn, mode ("0400") and key, which
+// directory, path, storedBy, contact, createdAt, createdOn, mode ("0400") and key, which
 // is the kind of key; members without a value are left out.
 func (a Account) MarshalJSON() ([]byte, error) {
 	wire := wireAccount{
-		URL: a.URL, Directory: a.Directory, Path: a.Path, Key: a.keyKind(),
+		URL: a.URL, Directory: a.Directory, Path: a.Path, StoredBy: a.StoredBy, Key: a.KeyType(),
 		Contact: a.Contact, CreatedAt: a.CreatedAt, CreatedOn: a.CreatedOn,
 	}
 	if a.Mode != 0 {
@@ -177,6 +186,7 @@ type wireAccount struct {
 	URL       string    `json:"url,omitempty"`
 	Directory string    `json:"directory,omitempty"`
 	Path      string    `json:"path,omitempty"`
+	StoredBy  string    `json:"storedBy,omitempty"`
 	Contact   []string  `json:"contact,omitempty"`
 	CreatedAt time.Time `json:"createdAt,omitzero"`
 	CreatedOn string    `json:"createdOn,omitempty"`
@@ -184,8 +194,9 @@ type wireAccount struct {
 	Key       string    `json:"key"`
 }
 
-// keyKind names the kind of the account's key, such as "RSA 2048".
-func (a Account) keyKind() string {
+// KeyType names the kind and size of the account's key: "EC P-256", "EC P-384",
+// "EC P-521", "RSA 2048" and so on, or "no key".
+func (a Account) KeyType() string {
 	if a.Key == nil {
 		return "no key"
 	}
@@ -197,6 +208,20 @@ func (a Account) keyKind() string {
 	default:
 		return "another kind of key"
 	}
+}
+
+// Thumbprint is the JWK thumbprint of the account's key (RFC 7638, with SHA-256),
+// 43 letters of base64url. It is public: it names the key without giving it away,
+// and key authorizations have it (RFC 8555 §8.1). It is empty without a key.
+func (a Account) Thumbprint() string {
+	if a.Key == nil {
+		return ""
+	}
+	thumbprint, err := acme.JWKThumbprint(a.Key.Public())
+	if err != nil {
+		return ""
+	}
+	return thumbprint
 }
 
 // printable returns s, quoted if it holds anything that a terminal or a log

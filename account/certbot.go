@@ -98,12 +98,7 @@ func Certbot(fsys fs.FS) ([]*Account, error) {
 	}
 	accounts = mergeAccounts(accounts)
 	slices.SortFunc(accounts, func(a, b *Account) int { return strings.Compare(a.Path, b.Path) })
-	faults := slices.Sorted(maps.Keys(t.faults))
-	joined := make([]error, len(faults))
-	for i, name := range faults {
-		joined[i] = t.faults[name]
-	}
-	return accounts, errors.Join(joined...)
+	return accounts, joinFaults(t.faults)
 }
 
 // certbotTree is what is known of the tree while it is read.
@@ -361,7 +356,7 @@ func (t *certbotTree) load(store *certbotStore) *Account {
 		t.fault(keyFile, err)
 		return nil
 	}
-	a := &Account{Path: keyFile, Mode: mode.Perm()}
+	a := &Account{Path: keyFile, Mode: mode.Perm(), StoredBy: "certbot", shielded: shielded(t.fsys, keyFile)}
 	if a.Key, err = ParseKey(data); err != nil {
 		t.fault(keyFile, err)
 		return nil

@@ -32,7 +32,7 @@ const (
 // and links. Owners are not restored.
 func restore(t testing.TB, scenario string) string {
 	t.Helper()
-	from, to := filepath.Join("testdata/certbot", scenario), t.TempDir()
+	from, to := filepath.Join("testdata", scenario), t.TempDir()
 	require.NoError(t, os.CopyFS(to, os.DirFS(from)))
 	var escaped []string
 	require.NoError(t, filepath.WalkDir(to, func(name string, d fs.DirEntry, err error) error {
@@ -118,7 +118,7 @@ func TestCertbotRecorded(t *testing.T) {
 		"wildcard-dns01":            {le("2875975345", "ad9b618bea641dec12cde8e80da5029b", "2026-11-23T20:42:34Z")},
 	} {
 		t.Run(scenario, func(t *testing.T) {
-			got, err := Certbot(os.DirFS(filepath.Join(restore(t, scenario), "letsencrypt")))
+			got, err := Certbot(os.DirFS(filepath.Join(restore(t, "certbot/"+scenario), "letsencrypt")))
 			require.NoError(t, err)
 			require.Len(t, got, len(accounts))
 			for i, want := range accounts {
@@ -131,8 +131,8 @@ func TestCertbotRecorded(t *testing.T) {
 				}
 				require.Equal(t, &Account{
 					Key: got[i].Key, URL: want.url, Directory: want.directory,
-					Path:      path.Join("accounts", want.server, want.id, "private_key.json"),
-					CreatedAt: created, CreatedOn: host, Mode: mode,
+					Path:     path.Join("accounts", want.server, want.id, "private_key.json"),
+					StoredBy: "certbot", CreatedAt: created, CreatedOn: host, Mode: mode, shielded: got[i].shielded,
 				}, got[i])
 			}
 		})
@@ -144,7 +144,7 @@ func TestCertbotRecorded(t *testing.T) {
 
 // TestCertbotUnregistered reads what "certbot unregister" deleted.
 func TestCertbotUnregistered(t *testing.T) {
-	dir := restore(t, "unregister-and-revoke")
+	dir := restore(t, "certbot/unregister-and-revoke")
 	require.NoError(t, os.Rename(filepath.Join(dir, "accounts-before"), filepath.Join(dir, "accounts")))
 	accounts, err := Certbot(os.DirFS(dir))
 	require.NoError(t, err)
@@ -176,7 +176,7 @@ func regr(uri string) string { return `{"body": {}, "uri": "` + uri + `"}` }
 func summary(accounts []*Account) []string {
 	lines := []string{}
 	for _, a := range accounts {
-		lines = append(lines, strings.TrimSuffix(a.Path, "/private_key.json")+" "+a.keyKind()+" "+a.Directory+" "+a.URL)
+		lines = append(lines, strings.TrimSuffix(a.Path, "/private_key.json")+" "+a.KeyType()+" "+a.Directory+" "+a.URL)
 	}
 	return lines
 }
@@ -509,8 +509,12 @@ func TestCertbotDetails(t *testing.T) {
 	require.Equal(t, "2018-03-14T14:09:26Z", a.CreatedAt.UTC().Format(time.RFC3339))
 	require.Equal(t, "www", a.CreatedOn)
 	require.Equal(t, fs.FileMode(0o640), a.Mode)
-	require.Equal(t, runtime.GOOS != "windows", a.KeyExposed())
+	require.False(t, a.KeyExposed(), "the directory accounts keeps others out")
 	require.True(t, parsed(t, "p256-parameters-sec1.pem").(*ecdsa.PrivateKey).Equal(a.Key.(crypto.PrivateKey)))
+	fsys["accounts"].Mode = fs.ModeDir | 0o701
+	accounts, err = Certbot(fsys)
+	require.NoError(t, err)
+	require.Equal(t, runtime.GOOS != "windows", accounts[0].KeyExposed())
 }
 
 func TestCertbotWrongDirectory(t *testing.T) {
@@ -704,7 +708,7 @@ func TestCertbotPermissionOnDisk(t *testing.T) {
 	if os.Getuid() == 0 || runtime.GOOS == "windows" {
 		t.Skip("root may read everything; TestCertbotPermission stands in")
 	}
-	dir := restore(t, "killed-in-manual-hook")
+	dir := restore(t, "certbot/killed-in-manual-hook")
 	keys, err := filepath.Glob(filepath.Join(dir, "letsencrypt/accounts/*/*/*", certbotKey))
 	require.NoError(t, err)
 	require.Len(t, keys, 1)

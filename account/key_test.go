@@ -101,7 +101,7 @@ func TestParseKey(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			key, err := ParseKey([]byte(test.input))
 			require.NoError(t, err)
-			require.Equal(t, test.want, Account{Key: key}.keyKind())
+			require.Equal(t, test.want, Account{Key: key}.KeyType())
 			requireSigns(t, key)
 			if test.same != "" {
 				type equaler interface{ Equal(crypto.PrivateKey) bool }
@@ -115,7 +115,7 @@ func TestParseKey(t *testing.T) {
 // the wire.
 func requireSigns(t testing.TB, key crypto.Signer) {
 	t.Helper()
-	algorithm := map[string]jose.SignatureAlgorithm{"EC P-256": jose.ES256, "EC P-384": jose.ES384, "EC P-521": jose.ES512}[Account{Key: key}.keyKind()]
+	algorithm := map[string]jose.SignatureAlgorithm{"EC P-256": jose.ES256, "EC P-384": jose.ES384, "EC P-521": jose.ES512}[Account{Key: key}.KeyType()]
 	if _, ok := key.(*rsa.PrivateKey); ok {
 		algorithm = jose.RS256
 	}
@@ -403,7 +403,7 @@ func FuzzParseKey(f *testing.F) {
 			require.Nil(t, key)
 			return
 		}
-		require.Contains(t, []string{"RSA", "EC"}, strings.Fields(Account{Key: key}.keyKind())[0])
+		require.Contains(t, []string{"RSA", "EC"}, strings.Fields(Account{Key: key}.KeyType())[0])
 		requireSigns(t, key)
 	})
 }
