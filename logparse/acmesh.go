@@ -158,6 +158,7 @@ func monthNamed(word string) time.Month {
 }
 
 func (p *acmeSh) line(s *stream, text []byte) bool {
+	s.keepAll = true // entry asks which are known
 	stamp, message, ok := acmeShLine(text)
 	if ok && !bytes.Equal(stamp, p.stamp) {
 		if p.when, p.local, ok = acmeShTime(stamp); ok {
@@ -397,7 +398,7 @@ func (p *acmeSh) fits(s *stream, root ref, url string) bool {
 	doc := &s.doc
 	switch {
 	case doc.isArray(doc.member(root, "authorizations")):
-		return !s.known.has([]byte(s.authorizationOfChallenge(url, "")))
+		return !s.known.hasString(s.authorizationOfChallenge(url, ""))
 	case doc.isObject(doc.member(root, "identifier")):
 		known := p.challenged(s, root)
 		return !isNewOrder(url) && (known == "" || known == s.element([]byte(url)))
@@ -427,7 +428,7 @@ func (p *acmeSh) asksFor(s *stream, root ref) string {
 	for i := range p.requests {
 		r := &p.requests[i]
 		u := s.element([]byte(r.url))
-		if r.plain || isNewOrder(r.url) || !s.known.has([]byte(u)) {
+		if r.plain || isNewOrder(r.url) || !s.known.hasString(u) {
 			continue
 		}
 		if url != "" {

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# How fast authorization URLs are found, beside ripgrep: a Certbot log of MIB MiB (see logparse/bench) is read by both in
-# turn, ROUNDS times. For each there is the median of the times of a whole process, and of its ratios to ripgrep in the
-# same round. ripgrep prints every mention and has one thread; clear-authz prints each URL once.
+# How fast authorization URLs are found, beside ripgrep, and how fast everything else is: a Certbot log of MIB MiB (see
+# logparse/bench) is read by each in turn, ROUNDS times. For each there is the median of the times of a whole process, and
+# of its ratios to ripgrep in the same round. ripgrep prints every mention and has one thread; clear-authz prints each URL
+# once. History judges every authorization; leaks makes a report of that, too.
 #
 #     MIB=512 ROUNDS=9 logparse/bench.sh
 #
@@ -24,6 +25,8 @@ commands=(
 	"rg -j1|rg -j1 --no-config -o https://[^\"\\s]*/authz/[A-Za-z0-9_/-]+ $log"
 	"clear-authz urls|$dir/clear-authz urls $log"
 	"clear-authz urls, one core|env GOMAXPROCS=1 $dir/clear-authz urls $log"
+	"Events and History|$dir/bench -history $log"
+	"clear-authz leaks|$dir/clear-authz -q leaks $log"
 )
 
 # seconds prints how long a command takes.

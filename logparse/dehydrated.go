@@ -57,7 +57,6 @@ const (
 // A dehydratedChallenge is a challenge that failed, one member in a line.
 type dehydratedChallenge struct {
 	at        Place
-	message   string
 	status    string
 	url, kind string
 	problem   Problem

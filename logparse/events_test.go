@@ -214,3 +214,21 @@ func (zeros) Read(b []byte) (int, error) {
 	}
 	return len(b), nil
 }
+
+// TestEmptyFiles has files without a line between others: each starts a log, and none says anything.
+func TestEmptyFiles(t *testing.T) {
+	log, err := os.ReadFile("testdata/lego/4.9.1-success-http01/logs/lego.log")
+	require.NoError(t, err)
+	read := func(names ...string) []string {
+		fsys := fstest.MapFS{"a.log": {Data: log}}
+		for _, name := range names {
+			fsys[name] = &fstest.MapFile{}
+		}
+		events, err := formatted(fixed.FileEvents(fsys, "*.log"))
+		require.NoError(t, err)
+		return events
+	}
+	want := read()
+	require.NotEmpty(t, want)
+	require.Equal(t, want, read("0.log", "b.log", "c.log", "d.log", "e.log", "f.log"))
+}

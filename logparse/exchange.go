@@ -120,7 +120,9 @@ func (s *stream) header(line []byte) {
 		if bytes.EqualFold(name, []byte("Date")) {
 			s.date(value)
 		} else if bytes.EqualFold(name, []byte("Link")) {
-			x.up = cmp.Or(linkUp(string(value)), x.up)
+			if bytes.Contains(value, []byte("up")) { // most name the directory
+				x.up = cmp.Or(linkUp(string(value)), x.up)
+			}
 		}
 	case len("Location"):
 		if bytes.EqualFold(name, []byte("Location")) {
@@ -346,7 +348,7 @@ func (s *stream) authorizationIn(doc *literal, r ref, url string) *Authorization
 		if a.URL == "" {
 			a.URL = s.authorization(u)
 		}
-		if a.URL != "" {
+		if a.URL != "" && (s.keepAll || !s.tells(u, a.URL)) {
 			s.challenges.put(u, a.URL)
 		}
 		if p := problemIn(doc, doc.member(c, "error")); p != nil {

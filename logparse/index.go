@@ -98,6 +98,27 @@ func (s *stream) authorizationOfChallenge(challenge, up string) string {
 	return u
 }
 
+// tells reports whether a challenge's URL tells that of its authorization by itself, so that it need not be remembered. It
+// is sure only of URLs like the last one: the same up to the path's element for challenges, and as deep.
+func (s *stream) tells(challenge []byte, authorization string) bool {
+	i := bytes.Index(challenge, []byte("/chall"))
+	if i < 0 {
+		return false
+	}
+	depth := bytes.Count(challenge[i:], []byte{'/'})
+	if l := &s.telling; depth != l.depth || string(challenge[:i]) != l.start {
+		*l = telling{start: string(challenge[:i]), depth: depth, told: s.authorization(challenge) == authorization}
+	}
+	return s.telling.told
+}
+
+// telling is whether URLs of challenges with the same start, and as deep, tell of their authorizations.
+type telling struct {
+	start string
+	depth int
+	told  bool
+}
+
 // isChallenge reports whether url has the path of a challenge at one of the CAs whose authorizations it tells.
 func isChallenge(url string) bool { return strings.Contains(url, "/chall") }
 

@@ -560,7 +560,34 @@ func (l *literal) members(r ref) iter.Seq2[string, ref] {
 }
 
 // str returns the string that r is. It is empty for anything else, and for a string that the text ended in.
-func (l *literal) str(r ref) string { return string(l.bytes(r)) }
+func (l *literal) str(r ref) string { return interned(l.bytes(r)) }
+
+// interned returns b as a string, without an allocation for what is in nearly every answer of a CA.
+func interned(b []byte) string {
+	switch string(b) {
+	case "pending":
+		return "pending"
+	case "valid":
+		return "valid"
+	case "invalid":
+		return "invalid"
+	case "processing":
+		return "processing"
+	case "ready":
+		return "ready"
+	case "deactivated":
+		return "deactivated"
+	case "dns":
+		return "dns"
+	case "http-01":
+		return "http-01"
+	case "dns-01":
+		return "dns-01"
+	case "tls-alpn-01":
+		return "tls-alpn-01"
+	}
+	return string(b)
+}
 
 // bytes returns the same as str, without an allocation if nothing is escaped. It is valid until the next call of parse.
 func (l *literal) bytes(r ref) []byte {

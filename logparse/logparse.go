@@ -206,11 +206,39 @@ func (s *seen) has(url []byte) bool {
 	return ok
 }
 
+// addString is add for a string.
+func (s *seen) addString(url string) {
+	if string(s.last) == url {
+		return
+	}
+	s.last = append(s.last[:0], url...)
+	s.set[s.stringKey(url)] = struct{}{}
+}
+
+// hasString is has for a string.
+func (s *seen) hasString(url string) bool {
+	if string(s.last) == url {
+		return url != ""
+	}
+	_, ok := s.set[s.stringKey(url)]
+	return ok
+}
+
 // key returns the key of url.
 func (s *seen) key(url []byte) [2]uint64 {
+	s.seed()
+	return [2]uint64{maphash.Bytes(s.seeds[0], url), maphash.Bytes(s.seeds[1], url)}
+}
+
+// stringKey is key for a string.
+func (s *seen) stringKey(url string) [2]uint64 {
+	s.seed()
+	return [2]uint64{maphash.String(s.seeds[0], url), maphash.String(s.seeds[1], url)}
+}
+
+func (s *seen) seed() {
 	if s.set == nil {
 		s.seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 		s.set = make(map[[2]uint64]struct{})
 	}
-	return [2]uint64{maphash.Bytes(s.seeds[0], url), maphash.Bytes(s.seeds[1], url)}
 }

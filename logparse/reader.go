@@ -110,6 +110,9 @@ type job struct {
 	events []Event
 }
 
+// clear makes the piece empty: a job keeps that of its last time.
+func (j *job) clear() { j.data, j.lines, j.sightings = nil, nil, nil }
+
 // depth is how many jobs are on the way at most.
 const depth = 4
 
@@ -164,9 +167,12 @@ func (p *pipeline) read(name string, r io.Reader) bool {
 			break
 		}
 		j.file, j.ends = name, ends
-		if !pieces.next(&j.piece) && !ends {
-			p.free = append(p.free, j)
-			break
+		if !pieces.next(&j.piece) {
+			if !ends {
+				p.free = append(p.free, j)
+				break
+			}
+			j.clear()
 		}
 		ends = false
 		p.send(j)
@@ -232,7 +238,8 @@ func (p *pipeline) tell(j *job) {
 // end yields what is left when the last log ends.
 func (p *pipeline) end() {
 	if j := p.take(false); j != nil {
-		j.data, j.lines, j.sightings, j.ends = nil, nil, nil, true
+		j.clear()
+		j.ends = true
 		p.send(j)
 		p.take(false)
 	}

@@ -52,8 +52,10 @@ type stream struct {
 	exchange   exchange
 	lastDate   string
 	order      *Order // the one that the client works on, where the parser keeps it
-	challenges index  // URLs of authorizations by those of their challenges: at most CAs these do not tell
-	orders     index  // URLs of orders by those to finalize them
+	telling    telling
+	keepAll    bool  // challenges has also those that tell
+	challenges index // URLs of authorizations by those of their challenges: at most CAs these do not tell
+	orders     index // URLs of orders by those to finalize them
 	doc        literal
 }
 
@@ -167,7 +169,7 @@ func (s *stream) mention() {
 		return
 	}
 	for _, m := range s.loose {
-		if !s.known.has([]byte(m.url)) {
+		if !s.known.hasString(m.url) {
 			s.emit(Event{Kind: AuthorizationSeen, Place: m.at, Time: s.clock.time(m.when), Authorization: &Authorization{URL: m.url}})
 		}
 	}
@@ -200,11 +202,11 @@ func (s *stream) tell(e Event) {
 // note remembers the URLs that an event has.
 func (s *stream) note(e *Event) {
 	if e.Authorization != nil && e.Authorization.URL != "" {
-		s.known.add([]byte(e.Authorization.URL))
+		s.known.addString(e.Authorization.URL)
 	}
 	if e.Order != nil {
 		for _, url := range e.Order.Authorizations {
-			s.known.add([]byte(url))
+			s.known.addString(url)
 		}
 	}
 }
@@ -215,7 +217,10 @@ func (s *stream) startRun(version, command string) {
 	if s.run.place != s.at || s.run.told { // else startFirstRun started one, only just
 		s.leaveRun()
 	}
-	s.run = run{place: s.at, when: s.clock.instant(), version: clip(version, maxDetail), command: clip(command, maxText), pid: s.pid}
+	s.run = run{
+		place: s.at, when: s.clock.instant(), version: clip(version, maxDetail), command: clip(command, maxText), pid: s.pid,
+		lastText: s.run.lastText[:0],
+	}
 	s.order, s.account = nil, ""
 	s.exchange.drop()
 }

@@ -153,9 +153,10 @@ func (h *History) look() *snapshot {
 	}
 	s := &snapshot{
 		h: h, at: at, recent: recent,
-		byURL: make(map[string]*Life), runs: make(map[*track]*Run),
-		ordersOf: make(map[*track][]*order), orderOf: make(map[string]*order),
-		neighbours: make(map[neighbourhood][]*order), latest: make(map[logKey]*track),
+		lives: make([]*Life, 0, len(h.lives)), byURL: make(map[string]*Life, len(h.lives)),
+		runs: make(map[*track]*Run, len(h.runs)), ordersOf: make(map[*track][]*order, len(h.runs)),
+		orderOf: make(map[string]*order, len(h.lives)), neighbours: make(map[neighbourhood][]*order, len(h.orders)),
+		latest: make(map[logKey]*track),
 		failures: make(map[*order]*life), successors: make(map[*order]*order),
 	}
 	s.index()
@@ -256,6 +257,9 @@ func (s *snapshot) reconcile(o *order) {
 // keepSurplus adds the names without URLs, but for those whose authorization another log has: of what a client prints, and
 // of its full log beside, one order comes twice.
 func (s *snapshot) keepSurplus() {
+	if len(s.surplus) == 0 {
+		return
+	}
 	type key struct{ host, client, name string }
 	known := make(map[key][]*Life)
 	for _, l := range s.lives {
@@ -320,6 +324,9 @@ func common(o *order, names []*Life) (status string, ok bool) {
 
 // eliminate names the one authorization of an order whose identifier is not known, or says which it may be for.
 func (s *snapshot) eliminate(o *order, urls []*Life) {
+	if !slices.ContainsFunc(urls, func(l *Life) bool { return l.Identifier.Value == "" }) {
+		return
+	}
 	var open []*Life
 	rest := make(map[string]bool)
 	for _, id := range o.identifiers {
@@ -390,11 +397,19 @@ func (s *snapshot) judge() {
 			}
 		}
 	}
-	slices.SortFunc(s.lives, func(a, b *Life) int {
-		return cmp.Or(a.FirstSeen.Compare(b.FirstSeen), comparePlaces(a.First, b.First), strings.Compare(a.URL, b.URL),
-			compareIdentifiers(a.Identifier, b.Identifier), strings.Compare(a.Order, b.Order))
-	})
+	slices.SortFunc(s.lives, compareLives)
 	s.judgeRuns()
+}
+
+// compareLives compares by when and where authorizations were first seen, and then by what they are.
+func compareLives(a, b *Life) int {
+	if c := a.FirstSeen.Compare(b.FirstSeen); c != 0 {
+		return c
+	}
+	if c := comparePlaces(a.First, b.First); c != 0 {
+		return c
+	}
+	return cmp.Or(strings.Compare(a.URL, b.URL), compareIdentifiers(a.Identifier, b.Identifier), strings.Compare(a.Order, b.Order))
 }
 
 // judgeRuns counts the orders of the runs, and finds the cause of most leaks of each.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/acmeauthz/acmeauthz/account"
 	"github.com/acmeauthz/acmeauthz/authz"
+	"github.com/acmeauthz/acmeauthz/logparse"
 	"golang.org/x/crypto/acme"
 	"golang.org/x/time/rate"
 )
@@ -24,13 +25,17 @@ func (p *program) clear(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	found := p.read(in.logs)
+	found := p.readHistory(in.logs, o.all)
 	if found.failed > 0 && len(found.urls) == 0 {
 		return found.problem(len(in.logs))
 	}
 	s, err := chooseServer(o, found.urls)
 	if err != nil {
 		return err
+	}
+	over := found.overAt(s)
+	if urls, _ := s.keep(found.urls); len(urls) == 0 && len(over) > 0 {
+		return p.allOver(o, over)
 	}
 	if len(found.urls) == 0 || s == (server{}) {
 		p.say("%s\n", trusted(found.nothingFound(in.logs)))
@@ -43,7 +48,11 @@ func (p *program) clear(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	if err := p.work(ctx, o, s, jobs); err != nil {
+	p.sayOver(over)
+	if !o.dryRun {
+		p.warnAtWork(found, s)
+	}
+	if err := p.work(ctx, o, s, jobs, over); err != nil {
 		return err
 	}
 	if found.failed > 0 {
@@ -66,7 +75,7 @@ func catchInterrupt(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // work does the jobs, prints what became of them, and returns what is left to
 // complain about.
-func (p *program) work(ctx context.Context, o options, s server, jobs []job) error {
+func (p *program) work(ctx context.Context, o options, s server, jobs []job, over []*logparse.Life) error {
 	total := 0
 	for _, j := range jobs {
 		total += len(j.urls)
@@ -77,6 +86,9 @@ func (p *program) work(ctx context.Context, o options, s server, jobs []job) err
 		p.say("%s\n", trusted(letsEncryptHint))
 	}
 	out := p.newReport(o, total)
+	if err := out.skip(over); err != nil {
+		return writeError(err)
+	}
 	rejected, err := p.workOnAll(ctx, o, jobs, out)
 	if (err != nil || len(rejected) == len(jobs)) && out.done() == 0 || out.broken {
 		return p.reportRejected(rejected, out, out.verdict(ctx, err))

@@ -27,6 +27,7 @@ type options struct {
 	serverFrom string // where server was said: the flag or the variable
 	caFile     string
 	dryRun     bool
+	all        bool
 	method     string
 	parallel   int
 	rate       float64
@@ -81,6 +82,7 @@ func (p *program) urlsCommand() *cli.Command {
 func (p *program) flags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Local: true, Usage: "list the authorizations and change none"},
+		&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Local: true, Usage: "ask also about those that the logs show to be over"},
 		&cli.StringFlag{Name: "server", Local: true, Usage: "the CA: `HOST` or directory URL; else the one in the logs"},
 		&cli.StringFlag{Name: "config-dir", Local: true, Value: p.configDir, HideDefault: true, Usage: "find accounts here: Certbot's `DIR`, or a copy of it"},
 		&cli.StringFlag{Name: "account", Local: true, Usage: "only this account: its `NUMBER`, URL or directory name"},
@@ -107,6 +109,7 @@ func (p *program) options(c *cli.Command) (options, error) {
 		serverFrom: "--server",
 		caFile:     c.String("ca-file"),
 		dryRun:     c.Bool("dry-run"),
+		all:        c.Bool("all"),
 		method:     c.String("method"),
 		parallel:   c.Int("parallel"),
 		rate:       c.Float64("rate"),

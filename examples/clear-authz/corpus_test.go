@@ -12,7 +12,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/acmeauthz/acmeauthz/authz"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/acme"
 )
 
 // testdata/corpus.json holds, for each recorded run of Certbot, what the CA had
@@ -120,7 +122,7 @@ func corpusKey(t *testing.T, b *bench) []string {
 	keys, err := filepath.Glob(b.path("accounts-before/*/*/*/private_key.json"))
 	require.NoError(t, err)
 	require.Len(t, keys, 1)
-	require.Equal(t, exitNothing, b.run(b.path("logs")).code, "there is no account any more")
+	require.Equal(t, exitNothing, b.run("--all", b.path("logs")).code, "there is no account any more")
 	return keys
 }
 
@@ -138,11 +140,12 @@ func TestCorpusDryRun(t *testing.T) {
 			}
 			servers := serverArguments(authorizations)
 			if len(servers) > 1 {
-				require.Equal(t, exitUsage, b.run("--dry-run", b.path("logs")).code, "several CAs")
+				require.Equal(t, exitUsage, b.run("--dry-run", "--all", b.path("logs")).code, "several CAs")
 			}
 			for _, server := range servers {
 				args := slices.Concat(server, corpusKey(t, b), []string{"--dry-run", b.path("logs")})
 				for _, r := range b.records(args...) {
+					require.Equal(t, r.Outcome == outcomeOver, ca.asked[r.URL] == 0, "what is over is not asked about, and nothing else")
 					require.False(t, r.Changed)
 					require.Nil(t, r.Error)
 					require.Equal(t, r.StatusBefore, r.StatusAfter)
@@ -151,8 +154,21 @@ func TestCorpusDryRun(t *testing.T) {
 			}
 			require.NotEmpty(t, got)
 			require.ElementsMatch(t, want, got)
+			requireAllAsked(t, b, ca, servers)
 			require.Zero(t, ca.changes)
 		})
+	}
+}
+
+// requireAllAsked lists a scenario with --all: no log is believed then.
+func requireAllAsked(t *testing.T, b *bench, ca *recordedCA, servers [][]string) {
+	clear(ca.asked)
+	for _, server := range servers {
+		args := slices.Concat(server, corpusKey(t, b), []string{"--dry-run", "--all", b.path("logs")})
+		for _, r := range b.records(args...) {
+			require.Equal(t, outcomeOf(authz.Result{Authorization: &acme.Authorization{Status: r.StatusBefore}}), r.Outcome)
+			require.Equal(t, 1, ca.asked[r.URL])
+		}
 	}
 }
 

@@ -1,14 +1,21 @@
 package main
 
+import (
+	"fmt"
+	"strings"
+)
+
 // help is what --help prints: a template that package cli fills in.
 const help = `clear-authz - clear the authorizations that an ACME client left pending
 
 USAGE:
    clear-authz [flags] [KEY] [FILE...]
    clear-authz urls [FILE...]            print the URLs in the logs, ask no CA
+   clear-authz leaks [flags] [FILE...]   report what leaked and why, ask no CA
 
-   It finds authorization URLs in an ACME client's logs, asks the CA about each,
-   and clears those that are still pending. It touches nothing else.
+   It finds authorization URLs in an ACME client's logs, asks the CA about each
+   that the logs do not show to be over, and clears those that are still pending.
+   It touches nothing else.
 
    FILE is a log, plain or compressed, a directory of logs, a pattern in quotes,
    or - for standard input. Without a FILE, standard input is read; if that is a
@@ -20,6 +27,7 @@ USAGE:
    CA in the logs and, if there are several, those that the URLs belong to.
 
 EXAMPLES:
+   clear-authz leaks /var/log/letsencrypt           what leaked, and why
    clear-authz --dry-run /var/log/letsencrypt       look, and change nothing
    clear-authz /var/log/letsencrypt                 clear what is pending
    cat letsencrypt.log* | clear-authz               logs from a pipe
@@ -44,12 +52,13 @@ JSON:
    identifier      the name or address, without "*."; "" if it cannot be read
    wildcard        true if the authorization is for "*." and the identifier
    status_before   as first read: pending, valid, invalid, deactivated, expired
-                   or revoked; "" if it cannot be read
+                   or revoked; "" if it cannot be read. With the outcome over,
+                   the last one in the logs, and status_after the same
    status_after    as the CA said last
    changed         true if this run changed it
    outcome         cleared, pending (with --dry-run), settled (nothing to do),
-                   gone (expired or unknown), not_ours (of another account),
-                   failed
+                   over (not asked, as the logs show; --all asks), gone (expired
+                   or unknown), not_ours (of another account), failed
    error           why it could not be read or changed; null if there is nothing
 
 NOTE:
@@ -59,6 +68,71 @@ NOTE:
    client is ordering.
 `
 
-// leaksHelp is what leaks --help prints.
-const leaksHelp = `todo {{template "visibleFlagTemplate" .}}
+// leaksHelpText is leaksHelp without the causes.
+const leaksHelpText = `clear-authz leaks - report what the logs say was left pending, and why
+
+USAGE:
+   clear-authz leaks [flags] [FILE...]
+
+   It reads ACME clients' logs, asks no CA and needs no key. For each authorization
+   it says what became of it, as far as the logs tell; for each that leaked, which
+   run left it, why, and which lines show that.
+
+   FILE is a log, plain or compressed, a directory of logs, a pattern in quotes,
+   or - for standard input. Without a FILE, standard input is read; if that is a
+   terminal, /var/log/letsencrypt. Logs may be of different clients, and be carried
+   by syslog, the journal, Docker or Kubernetes. Logs of a fleet are told apart by
+   their directories: fleet/web01/letsencrypt.log is of the host web01.
+
+EXAMPLES:
+   clear-authz leaks /var/log/letsencrypt            one machine
+   clear-authz leaks fleet/                          many, a directory each
+   journalctl -u caddy -o export | clear-authz leaks
+   clear-authz leaks --html leaks.html --csv fleet/ >leaks.csv
+
+FLAGS:{{template "visibleFlagTemplate" .}}
+
+VERDICTS:
+   leaked        pending when last seen, and nobody works on it any more
+   valid, invalid, deactivated, expired
+   in progress   its run has not ended, and is recent (an hour)
+   unknown       the logs do not tell
+
+WHY IT LEAKED, the cause:
+CAUSES
+EXIT CODES:
+   0   the report is made, whether anything leaked or not
+   1   some logs could not be read
+   2   the command line needs a change
+   3   no log could be read, or the report not be written
+
+JSON:
+   --json prints one document, of the schema "` + leaksSchema + `", with the members
+   at               the time for which is judged
+   summary          counts of files, runs, orders, authorizations; first_seen,
+                    last_seen; verdicts and causes, by name; domains, hosts,
+                    clients, accounts, each with key, authorizations, leaked,
+                    invalid, first_seen, last_seen; days, each with created,
+                    answered, valid, invalid, deactivated, leaked; dropped (beyond
+                    2,000,000 authorizations); unrecognized_lines, and where
+   authorizations   url, identifier, wildcard, names (those it may be of, if the
+                    identifier is not known), domain, account, order, client,
+                    host, unit, file, run, status, verdict, cause, blame (the name
+                    that failed), answered, answered_at, first_seen, last_seen,
+                    expires, evidence (file, line, text)
+   runs             id, client, version, command, host, unit, pid, file, line,
+                    started, ended, has_ended, last_seen, exit, message,
+                    authorizations, leaked, cause
+   What is not known is "", null for times, or an empty list. Times are RFC 3339
+   in UTC. Members may be added. --csv has a row for each authorization, in the
+   same words.
 `
+
+// leaksHelp is what leaks --help prints.
+func leaksHelp() string {
+	var causes strings.Builder
+	for _, c := range leakCauses {
+		fmt.Fprintf(&causes, "   %-16s %s\n", c.cause, c.words)
+	}
+	return strings.Replace(leaksHelpText, "CAUSES\n", causes.String()+"\n", 1)
+}

@@ -229,24 +229,17 @@ func isFile(path string, d fs.DirEntry) bool {
 
 // A found is what reading the logs gave.
 type found struct {
-	urls   []string // nil if they were printed at once
-	count  int      // of URLs
-	failed int      // logs that could not be read, or not to their end
-	denied bool     // whether one of them for lack of permission
+	urls   []string         // worth asking about; nil if they were printed at once
+	over   []*logparse.Life // not worth it: over, as the logs show
+	atWork []string         // those of urls that a client may be working on
+	count  int              // of URLs
+	failed int              // logs that could not be read, or not to their end
+	denied bool             // whether one of them for lack of permission
 	bytes  int64
 }
 
-// read collects the URLs of all logs, each once. A log that cannot be read is
-// reported and does not hide the others.
-func (p *program) read(logs []string) found {
-	var f found
-	for url := range p.distinct(logs, &f) {
-		f.urls = append(f.urls, url)
-	}
-	return f
-}
-
-// distinct yields the URLs of all logs, each once, as they are found.
+// distinct yields the URLs of all logs, each once, as they are found. A log that
+// cannot be read is reported and does not hide the others.
 func (p *program) distinct(logs []string, f *found) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		seen := make(map[string]bool)

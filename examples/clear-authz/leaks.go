@@ -34,7 +34,7 @@ func (p *program) leaksCommand() *cli.Command {
 		Name:               "leaks",
 		Usage:              "report what the logs say was left pending, and why, without asking any CA",
 		UsageText:          "clear-authz leaks [flags] [FILE...]",
-		CustomHelpTemplate: leaksHelp,
+		CustomHelpTemplate: leaksHelp(),
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "json", Local: true, Usage: "print the report as one JSON document"},
 			&cli.BoolFlag{Name: "csv", Local: true, Usage: "print a row for each authorization"},

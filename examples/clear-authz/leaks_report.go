@@ -299,6 +299,9 @@ func (r *leakReport) headline() string {
 			r.expired(), trusted(plural(all, "authorization")))
 	case all == 0:
 		return "No authorization is in these logs."
+	case n == 0 && r.open() > 0:
+		return cleanf("No leak is known, but %d of %s %s open: %s.", r.open(), trusted(plural(all, "authorization")),
+			trusted(isAre(r.open())), trusted(r.openWhy()))
 	case n == 0 && all == 1:
 		return "Nothing leaked: the one authorization in these logs was not left pending."
 	case n == 0:
@@ -316,6 +319,29 @@ func (r *leakReport) headline() string {
 		line += " on " + plural(hosts, "host")
 	}
 	return line + "."
+}
+
+// open counts the authorizations of which the logs do not show the end.
+func (r *leakReport) open() int {
+	return r.Summary.Verdicts[string(logparse.InProgress)] + r.Summary.Verdicts[string(logparse.Unknown)]
+}
+
+func (r *leakReport) openWhy() string {
+	var why []string
+	if r.Summary.Verdicts[string(logparse.InProgress)] > 0 {
+		why = append(why, "a run may be working on them")
+	}
+	if r.Summary.Verdicts[string(logparse.Unknown)] > 0 {
+		why = append(why, "the logs do not tell")
+	}
+	return strings.Join(why, ", or ")
+}
+
+func isAre(n int) string {
+	if n == 1 {
+		return "is"
+	}
+	return "are"
 }
 
 // countLeaking counts the groups whose key is known and that have leaks.

@@ -1,9 +1,17 @@
 package main
 
 import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/acmeauthz/acmeauthz/logparse"
+	"github.com/stretchr/testify/require"
 )
 
 // fleetBench is the logs of four hosts in fleet/, a directory each.
@@ -13,4 +21,226 @@ func fleetBench(t *testing.T) *bench {
 		copyTree(t, filepath.Join("../../logparse/testdata/certbot", scenario, "logs/letsencrypt"), b.path("fleet", scenario, "letsencrypt"))
 	}
 	return b
+}
+
+// copyLogs puts recorded logs into logs/.
+func (b *bench) copyLogs(scenario string) {
+	copyTree(b.t, filepath.Join("../../logparse/testdata", scenario, "logs"), b.path("logs"))
+}
+
+// TestLeaks is what is printed in the situations that people meet; all of it is
+// in testdata/golden.
+func TestLeaks(t *testing.T) {
+	for name, run := range map[string]func(b *bench) []outputs{
+		"leaks-help": func(b *bench) []outputs { return runs(b.run("leaks", "--help")) },
+		"leaks-fleet": func(b *bench) []outputs {
+			return runs(b.run("leaks", b.path("fleet")))
+		},
+		"leaks-verbose": func(b *bench) []outputs {
+			return runs(b.run("leaks", "--verbose", b.path("fleet", "rate-limited"), b.path("fleet", "five-names-one-fails")))
+		},
+		"leaks-json": func(b *bench) []outputs {
+			return runs(b.run("leaks", "--json", b.path("fleet", "rate-limited")))
+		},
+		"leaks-csv": func(b *bench) []outputs {
+			return runs(b.run("leaks", "--csv", b.path("fleet", "rate-limited")))
+		},
+		"leaks-none": func(b *bench) []outputs {
+			b.copyLogs("certbot/success-http01")
+			return runs(b.run("leaks", b.path("logs")))
+		},
+		"leaks-clients": func(b *bench) []outputs {
+			b.copyLogs("dehydrated/killed-in-hook")
+			b.copyLogs("uacme/verbose3-killed-and-fail")
+			return runs(b.run("leaks", b.path("logs")))
+		},
+		"leaks-stdin": func(b *bench) []outputs {
+			log, err := os.Open("../../logparse/testdata/lego/4.35.2-killed-dns01/logs/lego.log")
+			require.NoError(b.t, err)
+			b.t.Cleanup(func() { log.Close() })
+			b.stdin = log
+			return runs(b.run("leaks"))
+		},
+		"leaks-later": func(b *bench) []outputs {
+			b.now = recordedAt.AddDate(0, 1, 0)
+			return runs(b.run("leaks", b.path("fleet", "twenty-names-killed")),
+				b.run("leaks", "--at", "2026-11-23T22:00:00Z", b.path("fleet", "twenty-names-killed")))
+		},
+		"leaks-in-progress": func(b *bench) []outputs {
+			return runs(b.run("leaks", "--at", "2026-11-23 20:30", b.path("fleet", "twenty-names-killed")))
+		},
+		"leaks-nothing": func(b *bench) []outputs {
+			b.write("logs/empty.log", "")
+			b.write("logs/prose.log", "It was a dark and stormy night.\n")
+			return runs(b.run("leaks", b.path("logs")), b.run("leaks", "--json", b.path("logs")), b.run("leaks", "--csv", b.path("logs")))
+		},
+		"leaks-unreadable": func(b *bench) []outputs {
+			b.write("logs/damaged.log.gz", "\x1f\x8b\x08 this is no gzip")
+			return runs(b.run("leaks", b.path("logs", "damaged.log.gz")),
+				b.run("-q", "leaks", b.path("logs"), b.path("fleet", "twenty-names-killed")),
+				b.run("leaks", b.path("missing.log")))
+		},
+		"leaks-usage": func(b *bench) []outputs {
+			return runs(b.run("leaks", "--json", "--csv"), b.run("leaks", "--json", "--html", "-"), b.run("leaks", "--html", ""),
+				b.run("leaks", "--at", "yesterday"), b.run("leaks", "--jsno"),
+				b.run("leaks", "--html", b.path("no", "such", "directory.html"), b.path("fleet")),
+				b.run("leaks", "--html", b.path("fleet"), b.path("fleet")))
+		},
+		"leaks-html": func(b *bench) []outputs {
+			return runs(b.run("leaks", "--html", b.path("leaks.html"), "--csv", b.path("fleet", "five-names-one-fails")))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := fleetBench(t)
+			b.golden(run(b)...)
+		})
+	}
+}
+
+// TestLeaksSchema holds the JSON to the members that the help names, and to no
+// others: a member that is added has to be documented.
+func TestLeaksSchema(t *testing.T) {
+	b := fleetBench(t)
+	r := b.run("leaks", "--json", b.path("fleet"))
+	require.Equal(t, exitOK, r.code, r.stderr)
+	var doc struct {
+		Schema         string
+		Summary        map[string]any
+		Authorizations []map[string]any
+		Runs           []map[string]any
+	}
+	require.NoError(t, json.Unmarshal([]byte(r.stdout), &doc))
+	require.Equal(t, "acmeauthz-leaks/1", doc.Schema)
+	require.Len(t, doc.Authorizations, 40)
+	require.Len(t, doc.Runs, 11)
+	help := b.run("leaks", "--help").stdout
+	_, members, _ := strings.Cut(help, "\nJSON:\n")
+	for _, object := range []map[string]any{doc.Summary, doc.Authorizations[0], doc.Runs[0]} {
+		for member := range object {
+			require.Contains(t, members, member)
+		}
+	}
+}
+
+// TestLeaksCSV reads the rows again, as other programs do.
+func TestLeaksCSV(t *testing.T) {
+	b := fleetBench(t)
+	r := b.run("leaks", "--csv", b.path("fleet"))
+	rows, err := csv.NewReader(strings.NewReader(r.stdout)).ReadAll()
+	require.NoError(t, err)
+	require.Len(t, rows, 41)
+	require.Equal(t, csvHeader, rows[0])
+	leaked := 0
+	for _, row := range rows[1:] {
+		if row[13] == "leaked" {
+			leaked++
+		}
+	}
+	require.Equal(t, 27, leaked)
+}
+
+// TestHostileReport has strings that want to be orders to a terminal, formulas in
+// a spreadsheet, or new rows.
+func TestHostileReport(t *testing.T) {
+	r := newLeakReport(hostileHistory())
+	for _, verbose := range []bool{false, true} {
+		for _, paint := range []painter{{}, {on: true}} {
+			var out bytes.Buffer
+			report := textReport{leakReport: r, width: plainText, verbose: verbose, paint: paint}
+			require.NoError(t, report.write(&out))
+			requireHarmless(t, stripPaint(out.String()))
+		}
+	}
+	var out bytes.Buffer
+	require.NoError(t, writeLeaksJSON(&out, r))
+	requireHarmless(t, out.String())
+	require.True(t, json.Valid(out.Bytes()))
+
+	out.Reset()
+	require.NoError(t, writeLeaksCSV(&out, r))
+	requireHarmless(t, strings.ReplaceAll(out.String(), "\r\n", "\n"))
+	rows, err := csv.NewReader(&out).ReadAll()
+	require.NoError(t, err)
+	require.Len(t, rows, 5)
+	for _, row := range rows[1:] {
+		for _, cell := range row {
+			require.False(t, cell != "" && strings.ContainsRune("=+-@", rune(cell[0])) && len(cell) > 1, cell)
+		}
+	}
+}
+
+// stripPaint takes out the colours of the report's own.
+func stripPaint(s string) string {
+	for _, code := range []string{"\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m"} {
+		s = strings.ReplaceAll(s, code, "")
+	}
+	return s
+}
+
+// requireHarmless requires text without characters that are orders to a terminal,
+// or change the direction of text.
+func requireHarmless(t *testing.T, text string) {
+	t.Helper()
+	for _, r := range text {
+		bad := r < ' ' && r != '\n' || r >= 0x7f && r < 0xa0 || r == 0x202e || r == 0x2028 || r == 0xfffd
+		require.False(t, bad, "%q in %q", r, text)
+	}
+}
+
+// TestLeaksLimit has more authorizations than a report takes.
+func TestLeaksLimit(t *testing.T) {
+	h := logparse.History{At: recordedAt, MaxAuthorizations: 10}
+	for _, l := range largeHistory(12).Lives() {
+		h.Add(logparse.Event{
+			Kind: logparse.AuthorizationSeen, Time: l.FirstSeen, Place: l.First,
+			Authorization: &logparse.Authorization{URL: l.URL, Status: "pending"},
+		})
+	}
+	var out bytes.Buffer
+	report := textReport{leakReport: newLeakReport(&h), width: plainText}
+	require.NoError(t, report.write(&out))
+	require.Contains(t, out.String(), "There are more authorizations than")
+	require.Equal(t, 2, report.Summary.Dropped)
+}
+
+// TestHostsOf tells the hosts of a fleet by the directories of their logs.
+func TestHostsOf(t *testing.T) {
+	for name, test := range map[string]struct{ logs, hosts []string }{
+		"one directory":        {[]string{"/l/letsencrypt.log", "/l/letsencrypt.log.1"}, nil},
+		"a directory each":     {[]string{"/f/web01/le.log", "/f/web02/le.log"}, []string{"web01", "web02"}},
+		"deeper":               {[]string{"/f/web01/log/le/le.log.1", "/f/web02/log/le/le.log.2.gz"}, []string{"web01", "web02"}},
+		"regions":              {[]string{"/f/eu/web1/le.log", "/f/us/web1/le.log", "/f/us/web2/le.log"}, []string{"eu/web1", "us/web1", "us/web2"}},
+		"uneven":               {[]string{"/f/a/le.log", "/f/b/x/y/le.log"}, []string{"a", "b"}},
+		"programs of one host": {[]string{"/var/log/letsencrypt/letsencrypt.log", "/var/log/caddy/caddy.log"}, nil},
+		"one above":            {[]string{"/f/le.log", "/f/b/le.log"}, nil},
+		"standard input too":   {[]string{"-", "/f/a/le.log", "/f/b/le.log"}, []string{"", "a", "b"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			hosts := hostsOf(test.logs)
+			var got []string
+			for _, log := range test.logs {
+				if hosts != nil {
+					got = append(got, hosts[log])
+				}
+			}
+			require.Equal(t, test.hosts, got)
+		})
+	}
+}
+
+func TestParseTime(t *testing.T) {
+	p := &program{location: time.FixedZone("", 3600)}
+	for text, want := range map[string]string{
+		"2026-11-23T20:00:00Z":      "2026-11-23T20:00:00Z",
+		"2026-11-23T20:00:00-05:00": "2026-11-24T01:00:00Z",
+		"2026-11-23T20:00:00":       "2026-11-23T19:00:00Z",
+		"2026-11-23 20:00":          "2026-11-23T19:00:00Z",
+		"2026-11-23":                "2026-11-22T23:00:00Z",
+	} {
+		at, err := p.parseTime(text)
+		require.NoError(t, err)
+		require.Equal(t, want, at.UTC().Format(time.RFC3339), text)
+	}
+	_, err := p.parseTime("soon")
+	require.Error(t, err)
 }

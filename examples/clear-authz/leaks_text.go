@@ -85,6 +85,9 @@ func (t *textReport) title(text string) {
 // scope says what was read.
 func (t *textReport) scope() {
 	t.say("", t.scopeText())
+	if t.dir != "" {
+		t.out.WriteString(cleanf("Files are below %s\n", t.dir))
+	}
 	if t.Summary.Dropped > 0 {
 		t.say("", fmt.Sprintf("There are more authorizations than the %d that a report takes; the others were left out. "+
 			"Report on fewer logs at a time.", maxLeaks))
@@ -97,9 +100,6 @@ func (t *textReport) scopeText() string {
 	text := "Read: " + strings.Join(parts, ", ")
 	if !s.FirstSeen.IsZero() {
 		text += "; " + s.FirstSeen.UTC().Format("2006-01-02 15:04") + " to " + s.LastSeen.UTC().Format("2006-01-02 15:04")
-	}
-	if t.dir != "" {
-		text += "; files are below " + clean(t.dir)
 	}
 	return text + ". As of " + t.At.UTC().Format("2006-01-02 15:04") + "; all times are UTC."
 }

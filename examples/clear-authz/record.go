@@ -14,6 +14,7 @@ const (
 	outcomeCleared outcome = "cleared"  // was pending, and is not any more
 	outcomePending outcome = "pending"  // is pending, and was only listed
 	outcomeSettled outcome = "settled"  // was not pending: nothing to do
+	outcomeOver    outcome = "over"     // not asked: over, as the logs show
 	outcomeGone    outcome = "gone"     // expired, or unknown to the CA
 	outcomeNotOurs outcome = "not_ours" // belongs to another account
 	outcomeFailed  outcome = "failed"

@@ -37,10 +37,11 @@ type recordedCA struct {
 	keys           map[string]crypto.PublicKey // by account URL
 	nonces         int
 	changes        int
+	asked          map[string]int // requests for an authorization
 }
 
 func newRecordedCA(t *testing.T, all []recorded) *recordedCA {
-	ca := &recordedCA{authorizations: make(map[string]*recorded), keys: make(map[string]crypto.PublicKey)}
+	ca := &recordedCA{authorizations: make(map[string]*recorded), keys: make(map[string]crypto.PublicKey), asked: make(map[string]int)}
 	for _, a := range all {
 		ca.authorizations[a.URL] = &a
 	}
@@ -98,6 +99,7 @@ func (ca *recordedCA) post(r *http.Request) (*http.Response, error) {
 		return resp, err
 	}
 	a := ca.authorizations[r.URL.String()]
+	ca.asked[r.URL.String()]++
 	switch {
 	case a == nil:
 		return ca.problem(r, http.StatusNotFound, "malformed", "No such authorization")

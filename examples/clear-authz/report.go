@@ -57,6 +57,7 @@ type report struct {
 	read     int  // whose status could be read
 	pending  int  // pending when first read
 	undone   int  // given up because of an interrupt
+	skipped  int  // not asked about, as the logs show them to be over
 	broken   bool // the output cannot be written
 	bar      *progressbar.ProgressBar
 }
@@ -100,6 +101,11 @@ func (t *report) add(r authz.Result) error {
 	if !t.options.json {
 		return nil
 	}
+	return t.print(rec)
+}
+
+// print writes a line of JSON.
+func (t *report) print(rec record) error {
 	doc, err := json.Marshal(rec)
 	if err != nil {
 		return err
@@ -204,6 +210,9 @@ func (t *report) summary() string {
 	}
 	if n := t.counts[outcomeNotOurs]; n > 0 {
 		parts = append(parts, fmt.Sprintf("%d of other accounts", n))
+	}
+	if t.skipped > 0 {
+		parts = append(parts, fmt.Sprintf("%d over and not asked", t.skipped))
 	}
 	line := strings.Join(parts, ", ")
 	if t.options.dryRun {

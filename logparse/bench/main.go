@@ -3,6 +3,10 @@
 //
 //	go run ./logparse/bench -mib 512 >letsencrypt.log
 //
+// or reads one, to be timed: events, history, and the verdict of every authorization.
+//
+//	go run ./logparse/bench -history letsencrypt.log
+//
 // In one repetition the same authorization, order, challenge, account and domain keep the same new name, also in the JWS
 // that Certbot logs in base64url, and all times move by the same number of days: what the log tells is as true as what was
 // recorded. New names are as long as the old ones. The same -mib gives the same log; with another it is cut elsewhere, and
@@ -25,7 +29,15 @@ import (
 func main() {
 	mib := flag.Int64("mib", 512, "the `size` of the log in MiB")
 	dir := flag.String("logs", "logparse/testdata/certbot", "the `directory` with the recorded logs")
+	log := flag.String("history", "", "read this `file` instead")
 	flag.Parse()
+	if *log != "" {
+		if err := history(os.Stdout, *log); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := run(os.Stdout, *dir, *mib<<20); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/acmeauthz/acmeauthz/logparse"
+)
+
+// readHistory reads all logs once, and tells the authorizations that are worth
+// asking the CA about from those that are over: a status never returns to pending
+// (RFC 8555 §7.1.6). With all, every one is worth asking.
+func (p *program) readHistory(logs []string, all bool) found {
+	h := logparse.History{At: p.now()}
+	f := p.readEvents(logs, h.Add)
+	for _, l := range h.Lives() {
+		switch {
+		case l.URL == "": // a client that logs names; it cannot be asked about
+		case l.Over() && !all:
+			f.over = append(f.over, l)
+		default:
+			f.urls = append(f.urls, l.URL)
+			if l.Verdict == logparse.InProgress {
+				f.atWork = append(f.atWork, l.URL)
+			}
+		}
+	}
+	f.count = len(f.urls) + len(f.over)
+	return f
+}
+
+// overAt returns those of the authorizations that are over which are the server's.
+func (f found) overAt(s server) (over []*logparse.Life) {
+	for _, l := range f.over {
+		if s == (server{}) || hostOf(l.URL) == s.host {
+			over = append(over, l)
+		}
+	}
+	return over
+}
+
+// sayOver says what is not asked, and why.
+func (p *program) sayOver(over []*logparse.Life) {
+	if n := len(over); n > 0 {
+		p.say("Not asked: %s that the logs show to be over, which saves %s; --all asks, too.\n",
+			trusted(plural(n, "authorization")), trusted(plural(n, "request")))
+	}
+}
+
+// warnAtWork warns of authorizations that a client may still be working on.
+func (p *program) warnAtWork(f found, s server) {
+	urls, _ := s.keep(f.atWork)
+	if n := len(urls); n > 0 {
+		p.warn("a client may still be at work on %s, by the time and the last lines of its log;\n"+
+			"clearing an authorization ends its order", trusted(plural(n, "authorization")))
+	}
+}
+
+// allOver ends a run in which there is nothing to ask.
+func (p *program) allOver(o options, over []*logparse.Life) error {
+	t := p.newReport(o, 0)
+	if err := t.skip(over); err != nil {
+		return writeError(err)
+	}
+	p.say("Nothing to do: the logs show that %s over; --all asks the CA nevertheless.\n", trusted(allAre(len(over))))
+	return nil
+}
+
+// allAre is the subject and the verb.
+func allAre(n int) string {
+	if n == 1 {
+		return "the one authorization is"
+	}
+	return fmt.Sprintf("all %d authorizations are", n)
+}
+
+// skip counts authorizations that are not asked about, and prints them as JSON.
+func (t *report) skip(over []*logparse.Life) error {
+	t.skipped = len(over)
+	if !t.options.json {
+		return nil
+	}
+	for _, l := range over {
+		if err := t.print(overRecord(l)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// overRecord tells of an authorization what the logs say.
+func overRecord(l *logparse.Life) record {
+	return record{
+		URL: l.URL, Identifier: l.Identifier.Value, Wildcard: l.Wildcard,
+		StatusBefore: l.Status, StatusAfter: l.Status, Outcome: outcomeOver,
+	}
+}
