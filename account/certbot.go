@@ -144,7 +144,7 @@ func (t *certbotTree) root() (place, error) {
 		}
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%w: expected Certbot's configuration directory, usually /etc/letsencrypt, which holds a directory accounts%s", cause(err), t.mistaken())
+		err = &elsewhereError{"Certbot's configuration directory, usually /etc/letsencrypt, which holds a directory accounts" + t.mistaken()}
 	}
 	if err != nil {
 		return place{}, fileError(accounts, err)

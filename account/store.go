@@ -45,7 +45,7 @@ func (s *store) fault(name string, err error) {
 // is neither, the directory is not that of the client, which "expected" describes.
 func (s *store) result(expected string) ([]*Account, error) {
 	if len(s.accounts) == 0 && len(s.faults) == 0 {
-		return nil, &FileError{".", fmt.Errorf("%w: expected %s", fs.ErrNotExist, expected)}
+		return nil, &FileError{".", &elsewhereError{expected}}
 	}
 	accounts := mergeAccounts(s.accounts)
 	slices.SortStableFunc(accounts, func(a, b *Account) int { return strings.Compare(a.Path, b.Path) })
@@ -159,20 +159,20 @@ func (s *store) list(dir string, is func(fs.FileInfo) bool) (names []string) {
 	for _, entry := range entries {
 		name := path.Join(dir, entry.Name())
 		info, err := fs.Stat(s.fsys, name) // of what a link leads to
-		if err == nil && is(renamed{info, entry.Name()}) {
+		if err == nil && is(linkInfo{info, entry.Name()}) {
 			names = append(names, name)
 		}
 	}
 	return names
 }
 
-// A renamed is the FileInfo of a file that was found by a link's name.
-type renamed struct {
+// A linkInfo is the FileInfo of a file that was found by a link's name.
+type linkInfo struct {
 	fs.FileInfo
 	name string
 }
 
-func (r renamed) Name() string { return r.name }
+func (r linkInfo) Name() string { return r.name }
 
 // readDir returns the entries of a directory, sorted, and an error if there are
 // too many of them.
@@ -259,7 +259,8 @@ func (s *store) checkRegistered(a *Account, name string, registered json.RawMess
 }
 
 func sameHost(a, b string) bool {
-	return strings.EqualFold(hostPortOf(a), hostPortOf(b))
+	host := hostPortOf(a)
+	return host != "" && strings.EqualFold(host, hostPortOf(b))
 }
 
 // hostOfURL is the host, with a port if it has one, of a URL.
