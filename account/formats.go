@@ -25,6 +25,27 @@ type format struct {
 // formats are all that this package reads. Those whose shape is surest come
 // first.
 var formats = []format{
-	{client: "certbot", read: Certbot, places: []string{"etc/letsencrypt", "usr/local/etc/letsencrypt", "opt/local/etc/letsencrypt", "~/.config/letsencrypt", "Certbot"}},
-	{client: "lego", read: Lego, places: []string{"~/.lego", "var/lib/lego", "etc/lego", "var/lib/acme/.lego/*"}},
+	{"certbot", Certbot, nil, []string{"etc/letsencrypt", "usr/local/etc/letsencrypt", "opt/local/etc/letsencrypt", "~/.config/letsencrypt", "Certbot"}},
+	{"lego", Lego, nil, []string{"~/.lego", "var/lib/lego", "etc/lego", "lego/.lego"}},
+	{"acme.sh", AcmeSh, nil, []string{"~/.acme.sh", "etc/acme.sh", "usr/local/etc/acme.sh", "acme.sh"}},
+	{"dehydrated", Dehydrated, nil, []string{"var/lib/dehydrated", "etc/dehydrated", "usr/local/etc/dehydrated", "opt/dehydrated"}},
+	{"caddy", Caddy, nil, []string{
+		"var/lib/caddy/.local/share/caddy", "~/.local/share/caddy", "~/.local/share/certmagic", "data/caddy", "var/db/caddy/data/caddy",
+		"~/Library/Application Support/Caddy", "~/AppData/Roaming/Caddy",
+	}},
+	{"traefik", Traefik, traefikFile, []string{"etc/traefik", "etc/traefik/acme", "var/lib/traefik", "letsencrypt", "data"}},
+	{"mod_md", ModMD, nil, []string{
+		"etc/apache2/md", "etc/httpd/state/md", "etc/httpd/md", "var/lib/httpd/md", "usr/local/apache2/md", "usr/local/etc/apache24/md",
+	}},
+	{"autocert", Autocert, nil, []string{"~/.cache/golang-autocert", "~/Library/Caches/golang-autocert"}},
+	{"acmetool", Acmetool, nil, []string{"var/lib/acme"}},
+	{"uacme", Uacme, nil, []string{"etc/ssl/uacme", "usr/local/etc/ssl/uacme"}},
+	{"lacme", Lacme, nil, []string{"etc/lacme", "~/.config/lacme"}},
+	{"simp_le", SimpLe, nil, nil},
+	{"posh-acme", PoshACME, nil, []string{"~/.config/Posh-ACME", "~/AppData/Local/Posh-ACME", "~/Library/Preferences/Posh-ACME"}},
+	{"win-acme", WinAcme, nil, []string{"ProgramData/win-acme/*"}},
+	{"cert-manager", CertManager, certManagerFile, nil},
+	{"terraform", Terraform, terraformFile, nil},
+	{"instant-acme", InstantAcme, instantFile, nil},
+	{"acme-tiny", AcmeTiny, nil, nil},
 }

@@ -23,7 +23,18 @@ var recorded = map[string]struct {
 	dir  string
 	read func(fs.FS) ([]*Account, error)
 }{
-	"lego": {"lego", Lego},
+	"lego":         {"lego", Lego},
+	"acme.sh":      {"acme.sh", AcmeSh},
+	"dehydrated":   {"dehydrated", Dehydrated},
+	"caddy":        {"caddy", Caddy},
+	"traefik":      {"traefik", Traefik},
+	"mod_md":       {"md", ModMD},
+	"autocert":     {"certs", Autocert},
+	"acmetool":     {"acme", Acmetool},
+	"uacme":        {"uacme", Uacme},
+	"lacme":        {".", Lacme},
+	"cert-manager": {".", CertManager},
+	"acme-tiny":    {".", AcmeTiny},
 }
 
 // TestRecorded reads every directory that was recorded of a client. A signature

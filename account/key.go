@@ -10,6 +10,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -52,7 +53,7 @@ type KeyError struct {
 func (e *KeyError) Error() string {
 	return "found " + e.Found + ": " + e.Err.Error() +
 		" (supported are RSA keys of 2048 to 8192 bits and EC keys on P-256, P-384 or P-521," +
-		" unencrypted, in PEM or as a JWK)"
+		" unencrypted, in PEM, in DER or as a JWK)"
 }
 
 // Unwrap returns Err.
@@ -70,8 +71,8 @@ const (
 // (returned as [*rsa.PrivateKey]) or an EC key on P-256, P-384 or P-521
 // (returned as [*ecdsa.PrivateKey]).
 //
-// The data, 1 MiB at the most, is a JWK (RFC 7517), or text with a PEM block in
-// PKCS #1, SEC 1 or PKCS #8 form (RFC 7468). Around that block there may be
+// The data, 1 MiB at the most, is a JWK (RFC 7517), or DER in PKCS #1, SEC 1 or
+// PKCS #8 form, or text with a PEM block of such DER (RFC 7468). Around that block there may be
 // other text and other blocks, such as the EC parameters that OpenSSL writes or
 // certificates, but no second private key.
 //
@@ -82,6 +83,9 @@ func ParseKey(data []byte) (crypto.Signer, error) {
 	if len(data) > maxFile {
 		return nil, &KeyError{"more than 1 MiB of data", ErrNoPrivateKey}
 	}
+	if isDER(data) {
+		return parseDER(data)
+	}
 	data = bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\ufeff")))
 	switch {
 	case len(data) == 0:
@@ -91,6 +95,14 @@ func ParseKey(data []byte) (crypto.Signer, error) {
 	default:
 		return parsePEM(data)
 	}
+}
+
+// isDER reports whether data is a DER sequence as long as the data says, rather than
+// text.
+func isDER(data []byte) bool {
+	var sequence asn1.RawValue
+	rest, err := asn1.Unmarshal(data, &sequence)
+	return err == nil && len(rest) == 0 && sequence.Tag == asn1.TagSequence && sequence.IsCompound
 }
 
 // parsePEM finds the one private key among the PEM blocks of data.
@@ -118,7 +130,7 @@ func parsePEM(data []byte) (crypto.Signer, error) {
 	case bytes.Contains(data, []byte("-----BEGIN ")):
 		return nil, &KeyError{"a PEM block that is cut off or otherwise damaged", ErrMalformedKey}
 	default:
-		return nil, &KeyError{"data that is neither PEM nor a JWK", ErrNoPrivateKey}
+		return nil, &KeyError{"data that is neither PEM, DER nor a JWK", ErrNoPrivateKey}
 	}
 }
 

@@ -143,7 +143,7 @@ func TestParseKeyErrors(t *testing.T) {
 		badJSON    = "JSON with a syntax error, a member that is there twice, or one of a wrong type"
 		badMembers = "a JWK whose members are malformed or do not fit together"
 		contradict = "a private key whose parts contradict each other"
-		neither    = "data that is neither PEM nor a JWK"
+		neither    = "data that is neither PEM, DER nor a JWK"
 	)
 	for _, test := range []struct {
 		name, input, found string
@@ -239,7 +239,7 @@ func TestParseKeyErrors(t *testing.T) {
 			require.Equal(t, &KeyError{test.found, test.err}, keyError)
 			require.Equal(t, "found "+test.found+": "+test.err.Error()+
 				" (supported are RSA keys of 2048 to 8192 bits and EC keys on P-256, P-384 or P-521,"+
-				" unencrypted, in PEM or as a JWK)", err.Error())
+				" unencrypted, in PEM, in DER or as a JWK)", err.Error())
 		})
 	}
 }

@@ -84,7 +84,7 @@ accounts/c.example/3/3.key
 error: account: accounts/a.example/1/account.json: malformed JSON, or a member of a wrong type
 error: account: accounts/b.example/2/account.json: server is not an http or https URL
 error: account: accounts/c.example/3/account.json: registration.accountURL is an account of another server than https://c.example/dir
-error: account: accounts/d.example/4/4.key: found data that is neither PEM nor a JWK: there is no private key in it (supported are RSA keys of 2048 to 8192 bits and EC keys on P-256, P-384 or P-521, unencrypted, in PEM or as a JWK)
+error: account: accounts/d.example/4/4.key: found data that is neither PEM, DER nor a JWK: there is no private key in it (supported are RSA keys of 2048 to 8192 bits and EC keys on P-256, P-384 or P-521, unencrypted, in PEM, in DER or as a JWK)
 error: account: accounts/e.example/5/account.json: malformed JSON, or a member of a wrong type
 `,
 		},

@@ -2,6 +2,7 @@ package account
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -241,7 +242,7 @@ func (s *store) setAccountURL(a *Account, name, member, rawURL string) {
 // checkRegistered reports whether a JWK that the server has registered, as a
 // file says, is the public half of the account's key; if not, it notes that. An
 // empty JWK tells nothing.
-func (s *store) checkRegistered(a *Account, name string, registered json.RawMessage) bool {
+func (s *store) checkRegistered(a *Account, name string, registered []byte) bool {
 	if len(registered) == 0 || string(registered) == "null" {
 		return true
 	}
@@ -258,6 +259,12 @@ func (s *store) checkRegistered(a *Account, name string, registered json.RawMess
 	return true
 }
 
+// anyBase64 decodes base64 in either alphabet, padded or not.
+func anyBase64(s string) ([]byte, error) {
+	s = strings.TrimRight(strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimSpace(s)), "=")
+	return base64.RawStdEncoding.DecodeString(s)
+}
+
 func sameHost(a, b string) bool {
 	host := hostPortOf(a)
 	return host != "" && strings.EqualFold(host, hostPortOf(b))
@@ -270,4 +277,16 @@ func hostOfURL(rawURL string) string {
 		return ""
 	}
 	return strings.ToLower(u.Host)
+}
+
+// parseAll reads the files with a suffix that are in the directory itself. What is
+// not of the shape that parse knows is left alone.
+func (s *store) parseAll(parse func(s *store, name string, data []byte, mode fs.FileMode) bool, suffixes ...string) {
+	for _, name := range s.files(".", suffixes...) {
+		if data, mode, err := readFile(s.fsys, name); err == nil {
+			parse(s, name, data, mode)
+		} else if errors.Is(err, fs.ErrPermission) {
+			s.fault(name, err)
+		}
+	}
 }
