@@ -23,7 +23,7 @@ type format struct {
 }
 
 // formats are all that this package reads. Those whose shape is surest come
-// first.
+// first; the last one is no more than a name for a key's file.
 var formats = []format{
 	{"certbot", Certbot, nil, []string{"etc/letsencrypt", "usr/local/etc/letsencrypt", "opt/local/etc/letsencrypt", "~/.config/letsencrypt", "Certbot"}},
 	{"lego", Lego, nil, []string{"~/.lego", "var/lib/lego", "etc/lego", "lego/.lego"}},
@@ -47,5 +47,5 @@ var formats = []format{
 	{"cert-manager", CertManager, certManagerFile, nil},
 	{"terraform", Terraform, terraformFile, nil},
 	{"instant-acme", InstantAcme, instantFile, nil},
-	{"acme-tiny", AcmeTiny, nil, nil},
+	{"acme-tiny", AcmeTiny, nil, nil}, // a name that others give to a key, too
 }

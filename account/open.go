@@ -70,7 +70,7 @@ func openDir(fsys fs.FS, dir string) ([]*Account, error) {
 	if err != nil {
 		return nil, fileError(dir, err)
 	}
-	accounts, err := readAny(sub)
+	accounts, err := readAny(sub, formats)
 	if len(accounts) == 0 && (err == nil || isElsewhere(err)) {
 		accounts, err = Discover(sub, ".")
 	}
@@ -81,9 +81,9 @@ func openDir(fsys fs.FS, dir string) ([]*Account, error) {
 	return renamed(accounts, err, func(p string) string { return path.Join(dir, p) })
 }
 
-// readAny has every reader look at a directory. The error is one of
-// isElsewhere if none finds anything of its client's.
-func readAny(fsys fs.FS) (accounts []*Account, err error) {
+// readAny has the readers look at a directory. The error is one of isElsewhere if
+// none finds anything of its client's.
+func readAny(fsys fs.FS, formats []format) (accounts []*Account, err error) {
 	var faults []error
 	taken := make(map[string]bool) // by a reader that is surer
 	any := false
@@ -140,8 +140,11 @@ func openFile(fsys fs.FS, name string) ([]*Account, error) {
 			return s.result(f.client + "'s accounts in it")
 		}
 	}
-	if accounts := inDirectory(fsys, name); len(accounts) > 0 {
-		return accounts, nil
+	last := len(formats) - 1
+	for _, some := range [][]format{formats[:last], formats[last:]} {
+		if accounts := inDirectory(fsys, name, some); len(accounts) > 0 {
+			return accounts, nil
+		}
 	}
 	s := newStore(fsys, keyFile)
 	if a := s.newAccount(name, mode, data); a != nil {
@@ -155,7 +158,7 @@ const keyFile = "key file"
 
 // inDirectory returns the accounts whose key is in a file, as the client tells
 // whose directory it is in.
-func inDirectory(fsys fs.FS, name string) (found []*Account) {
+func inDirectory(fsys fs.FS, name string, formats []format) (found []*Account) {
 	dir := name
 	for range maxAbove {
 		if dir == "." {
@@ -166,7 +169,7 @@ func inDirectory(fsys fs.FS, name string) (found []*Account) {
 		if err != nil {
 			break
 		}
-		accounts, _ := readAny(sub) // faults elsewhere are none of this file's
+		accounts, _ := readAny(sub, formats) // faults elsewhere are none of this file's
 		for _, a := range accounts {
 			if a.Path = path.Join(dir, a.Path); a.Path == name {
 				found = append(found, a)

@@ -2,6 +2,8 @@ package account
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/pem"
 	"io/fs"
 	"os"
 	"path"
@@ -71,4 +73,12 @@ func TestReadersOnDisk(t *testing.T) {
 	accounts, err := Lego(os.DirFS(dir))
 	require.Empty(t, accounts)
 	require.Equal(t, "error: account: accounts/ca.example/you/account.json: larger than 1 MiB\n", describe(accounts, err))
+}
+
+// base64DER is the content of a PEM block in base64.
+func base64DER(t testing.TB, data []byte) string {
+	t.Helper()
+	block, _ := pem.Decode(data)
+	require.NotNil(t, block)
+	return base64.StdEncoding.EncodeToString(block.Bytes)
 }
