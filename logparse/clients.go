@@ -24,6 +24,7 @@ var clients = []client{
 	{"lacme", startsLacme, func() parser { return new(lacme) }},
 	{"mod_md", startsModMD, func() parser { return new(modMD) }},
 	{"node acme-client", startsNode, func() parser { return new(nodeACME) }},
+	{"win-acme", startsWinACME, func() parser { return new(winACME) }},
 	{"python acme", startsPythonOther, func() parser { return new(pythonOther) }},
 	{"", startsDocument, func() parser { return new(document) }},
 }
