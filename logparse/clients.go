@@ -25,6 +25,7 @@ var clients = []client{
 	{"mod_md", startsModMD, func() parser { return new(modMD) }},
 	{"node acme-client", startsNode, func() parser { return new(nodeACME) }},
 	{"win-acme", startsWinACME, func() parser { return new(winACME) }},
+	{"posh-acme", startsPoshACME, func() parser { return new(poshACME) }},
 	{"python acme", startsPythonOther, func() parser { return new(pythonOther) }},
 	{"", startsDocument, func() parser { return new(document) }},
 }

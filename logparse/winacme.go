@@ -174,6 +174,9 @@ func (p *winACME) close(s *stream, next []byte) {
 	case winACMERequest:
 		s.jws(p.body)
 	case winACMEBody:
+		if url, ok := winACMECreated(string(next)); ok {
+			s.header([]byte("Location: " + url))
+		}
 		s.body(p.body)
 	case winACMEStatus:
 		if s.at = at; !bytes.HasPrefix(next, []byte("[HTTP] Response content: ")) && !bytes.HasPrefix(next, []byte("Response content: ")) {
@@ -346,8 +349,10 @@ func (p *winACME) message(s *stream, text string) {
 		p.starting(s, text[len("Software version "):])
 	case strings.HasPrefix(text, "Creating order for "):
 		p.ordering(s, text)
-	case strings.HasPrefix(text, "Order ") && strings.HasSuffix(text, " created"):
-		p.ordered(s, string(unquote([]byte(text[len("Order "):len(text)-len(" created")]))))
+	case strings.HasPrefix(text, "Order "):
+		if url, ok := winACMECreated(text); ok {
+			p.ordered(s, url)
+		}
 	case strings.HasPrefix(text, "Failed to create order: "):
 		p.refused(s, text[len("Failed to create order: "):])
 	case strings.HasPrefix(text, "An error occured while commiting "):
@@ -418,11 +423,16 @@ func (p *winACME) ordering(s *stream, text string) {
 	s.order = nil
 }
 
+// winACMECreated returns the URL in `Order "https://…" created`, which comes right after the order.
+func winACMECreated(message string) (url string, ok bool) {
+	message, ok1 := strings.CutPrefix(message, "Order ")
+	message, ok2 := strings.CutSuffix(message, " created")
+	url = string(unquote([]byte(message)))
+	return url, ok1 && ok2 && isURL(url) && len(url) <= maxURL
+}
+
 // ordered reads the URL of the order that was made.
 func (p *winACME) ordered(s *stream, url string) {
-	if !isURL(url) || len(url) > maxURL {
-		return
-	}
 	o := &Order{ID: url, URL: url}
 	switch {
 	case s.order == nil:
