@@ -26,6 +26,7 @@ var clients = []client{
 	{"node acme-client", startsNode, func() parser { return new(nodeACME) }},
 	{"win-acme", startsWinACME, func() parser { return new(winACME) }},
 	{"posh-acme", startsPoshACME, func() parser { return new(poshACME) }},
+	{"cert-manager", startsCertManager, func() parser { return new(certManager) }},
 	{"python acme", startsPythonOther, func() parser { return new(pythonOther) }},
 	{"", startsDocument, func() parser { return new(document) }},
 }
