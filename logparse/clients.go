@@ -24,6 +24,7 @@ var clients = []client{
 	{"lacme", startsLacme, func() parser { return new(lacme) }},
 	{"mod_md", startsModMD, func() parser { return new(modMD) }},
 	{"node acme-client", startsNode, func() parser { return new(nodeACME) }},
+	{"certify", startsCertify, func() parser { return new(certify) }},
 	{"win-acme", startsWinACME, func() parser { return new(winACME) }},
 	{"posh-acme", startsPoshACME, func() parser { return new(poshACME) }},
 	{"cert-manager", startsCertManager, func() parser { return new(certManager) }},

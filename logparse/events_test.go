@@ -61,7 +61,9 @@ func FuzzEvents(f *testing.F) {
 }
 
 // writtenLogs returns logs of clients of which there are no recorded ones.
-func writtenLogs() []logTest { return slices.Concat(winACMELogs(), poshACMELogs(), certManagerLogs()) }
+func writtenLogs() []logTest {
+	return slices.Concat(winACMELogs(), poshACMELogs(), certManagerLogs(), certifyLogs())
+}
 
 // checkNothingLost checks that each URL that URLs finds in data is in an event.
 func checkNothingLost(t *testing.T, data []byte) {
