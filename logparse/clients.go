@@ -12,6 +12,7 @@ var clients = []client{
 	{"certbot", startsCertbot, func() parser { return new(certbot) }},
 	{"certbot", startsCertbotConsole, func() parser { return new(certbotConsole) }},
 	{"lego", startsLego, func() parser { return new(lego) }},
+	{"terraform acme", startsTerraform, func() parser { return new(terraform) }},
 	{"lego", startsLegoSlog, func() parser { return new(legoSlog) }},
 	{"traefik", startsTraefik, func() parser { return &legoSlog{traefik: true} }},
 	{"caddy", startsCaddy, func() parser { return new(caddy) }},
