@@ -30,5 +30,6 @@ var clients = []client{
 	{"posh-acme", startsPoshACME, func() parser { return new(poshACME) }},
 	{"cert-manager", startsCertManager, func() parser { return new(certManager) }},
 	{"python acme", startsPythonOther, func() parser { return new(pythonOther) }},
+	{"ansible", startsAnsible, func() parser { return new(ansible) }},
 	{"", startsDocument, func() parser { return new(document) }},
 }
