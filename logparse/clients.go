@@ -30,6 +30,7 @@ var clients = []client{
 	{"posh-acme", startsPoshACME, func() parser { return new(poshACME) }},
 	{"cert-manager", startsCertManager, func() parser { return new(certManager) }},
 	{"python acme", startsPythonOther, func() parser { return new(pythonOther) }},
+	{"getssl", startsGetssl, func() parser { return new(getssl) }},
 	{"ansible", startsAnsible, func() parser { return new(ansible) }},
 	{"", startsDocument, func() parser { return new(document) }},
 }

@@ -62,7 +62,7 @@ func FuzzEvents(f *testing.F) {
 
 // writtenLogs returns logs of clients of which there are no recorded ones.
 func writtenLogs() []logTest {
-	return slices.Concat(winACMELogs(), poshACMELogs(), certManagerLogs(), certifyLogs(), terraformLogs(), ansibleLogs())
+	return slices.Concat(winACMELogs(), poshACMELogs(), certManagerLogs(), certifyLogs(), terraformLogs(), ansibleLogs(), getsslLogs())
 }
 
 // checkNothingLost checks that each URL that URLs finds in data is in an event.
