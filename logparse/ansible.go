@@ -24,14 +24,26 @@ import (
 // them, each with its URL as "uri". A log (log_path) has a time and the process in front of the first line of each record; the
 // callback profile_tasks writes the time of each task.
 //
+// Most of what Ansible does has nothing to do with ACME: a run is one only when a result is about that.
+//
 // From the source of version 3.2.2, and of Ansible's default callback; no recorded log. Results as YAML are not read.
 type ansible struct {
 	body   []byte
 	at     Place
-	failed bool // the result is a failure
-	inside bool // the result goes on
-	recap  bool // the play is over
+	step   []byte // the line before the result
+	failed bool   // the result is a failure
+	inside bool   // the result goes on
+	recap  bool   // the play is over
+	began  ansibleStart
+	told   bool // the run is one of the stream
 	end    delayedEnd
+}
+
+// An ansibleStart is the first line of ansible-playbook.
+type ansibleStart struct {
+	at      Place
+	when    instant
+	version string
 }
 
 // ansibleResults are the starts of lines with a result.
@@ -85,20 +97,25 @@ func (p *ansible) line(s *stream, text []byte) bool {
 	if pid > 0 {
 		s.clock.setLocal(t)
 	}
+	if len(s.sightings) > 0 && p.began.at.Line > 0 {
+		p.run(s)
+	}
 	if p.inside && pid == 0 {
 		p.more(s, text)
 		return true
 	}
 	p.close(s)
 	if result, failed := ansibleResult(text); result != nil {
-		s.startFirstRun()
 		p.again(s)
 		p.at, p.failed, p.body = s.at, failed, append(p.body[:0], result...)
-		p.inside = len(result) == 1 // it goes on, as "{" alone
+		p.inside = len(result) == 1                                                // it goes on, as "{" alone
+		p.step = append(p.step[:0], text[:min(len(text)-len(result), maxMark)]...) // what a module returns may be anything
 		if s.open = p.inside; !p.inside {
 			p.close(s)
 		}
-		s.mark(text[:len(text)-len(result)]) // what a module returns may be anything
+		if p.told {
+			s.mark(p.step)
+		}
 		return true
 	}
 	return p.progress(s, text)
@@ -125,13 +142,35 @@ func (p *ansible) close(s *stream) {
 	p.body, p.inside, s.open = p.body[:0], false, false
 }
 
-// again starts a run if the one before is over.
+// begin notes that ansible-playbook starts in the line at hand.
+func (p *ansible) begin(s *stream, version string) {
+	p.end.tell(s)
+	p.began, p.recap, p.told = ansibleStart{s.at, s.clock.instant(), clip(version, maxDetail)}, false, false
+}
+
+// again does so if the plays before are over, or this is the first line.
 func (p *ansible) again(s *stream) {
-	if p.recap {
-		p.end.tell(s)
-		p.recap = false
-		s.startRun("", "")
+	if p.recap || p.began.at.Line == 0 {
+		p.begin(s, "")
 	}
+}
+
+// run starts the run, which something is told of.
+func (p *ansible) run(s *stream) {
+	if p.told {
+		return
+	}
+	p.told = true
+	at, when := s.at, s.clock.instant()
+	s.at = p.began.at
+	s.clock.recall(p.began.when)
+	s.startRun(p.began.version, "")
+	s.clock.recall(when)
+	if s.at = at; p.inside {
+		s.at = p.at
+	}
+	s.mark(p.step)
+	s.at = at
 }
 
 // ansibleLines are the starts of other lines that Ansible writes.
@@ -145,21 +184,19 @@ var ansibleLines = []string{
 func (p *ansible) progress(s *stream, text []byte) bool {
 	switch {
 	case bytes.HasPrefix(text, []byte("ansible-playbook [core ")):
-		p.end.tell(s)
 		version, _, _ := strings.Cut(string(text[len("ansible-playbook [core "):]), "]")
-		s.startRun(version, "")
-		p.recap = false
+		p.begin(s, version)
 	case bytes.HasPrefix(text, []byte("PLAY RECAP ")):
-		p.recap = true
-		p.end.set(s, "", "")
+		if p.recap = true; p.told {
+			p.end.set(s, "", "")
+		}
 	case bytes.HasPrefix(text, []byte("PLAY [")):
 		p.again(s)
-		s.startFirstRun()
 	case p.recap && bytes.Contains(text, []byte(" : ok=")):
 		p.host(s, text)
 	case ansibleTime(s, text), len(text) == 0:
 	case isAnsible(text):
-		if s.run.place.Line > 0 && bytes.HasPrefix(text, []byte("TASK [")) {
+		if p.told && bytes.HasPrefix(text, []byte("TASK [")) {
 			s.mark(text)
 		}
 	default:
@@ -179,6 +216,9 @@ func isAnsible(text []byte) bool {
 
 // host reads "web01 : ok=3 changed=1 unreachable=0 failed=1": one host that failed makes the run fail.
 func (p *ansible) host(s *stream, text []byte) {
+	if !p.told {
+		return
+	}
 	for _, field := range strings.Fields(string(text)) {
 		name, n, _ := strings.Cut(field, "=")
 		if (name == "failed" || name == "unreachable") && n != "0" && p.end.exit == "" {
@@ -217,14 +257,21 @@ func (p *ansible) result(s *stream) {
 	case p.failed && doc.isObject(other):
 		p.failure(s, doc.str(doc.member(r, "msg")), other)
 	case p.failed:
-	case doc.isObject(authorizations), doc.isArray(answered):
+	case isURL(doc.str(doc.member(r, "account_uri"))) && (isURL(doc.str(doc.member(r, "order_uri"))) || doc.isArray(answered)),
+		hasAuthorizations(doc, authorizations):
+		p.run(s)
 		p.account(s, r)
 		p.order(s, r, authorizations)
 		p.answered(s, answered)
-	case isURL(doc.str(doc.member(r, "order_uri"))) && isURL(doc.str(doc.member(r, "account_uri"))):
-		p.account(s, r)
-		p.order(s, r, 0)
 	}
+}
+
+// hasAuthorizations reports whether the values in r are authorizations (RFC 8555 §7.1.4).
+func hasAuthorizations(doc *literal, r ref) bool {
+	for _, v := range doc.members(r) {
+		return doc.isObject(doc.member(v, "identifier"))
+	}
+	return false
 }
 
 // account takes the URL of the account.
@@ -299,13 +346,17 @@ func (p *ansible) failure(s *stream, message string, other ref) {
 	url, authorization := doc.str(doc.member(other, "http_url")), doc.member(other, "authorization")
 	code, _ := doc.num(doc.member(other, "http_status"))
 	switch {
-	case doc.isObject(authorization):
+	case doc.isObject(doc.member(authorization, "identifier")):
+		p.run(s)
 		p.invalid(s, message, authorization)
-	case url != "" && code < 0:
+	case isURL(url) && code < 0:
+		p.run(s)
 		s.fail(CauseNetwork, message, "")
 	case isURL(url) && code >= http.StatusBadRequest && code < 1000:
+		p.run(s)
 		p.problem(s, url, int(code), doc.member(other, "problem"))
 	case strings.HasPrefix(message, "Found no challenge of type "):
+		p.run(s)
 		s.fail(CauseCheck, message, "")
 	}
 }

@@ -82,6 +82,24 @@ func ansibleLogs() []logTest {
 			},
 		},
 		{
+			name: "nothing about ACME, and then something",
+			log: []string{
+				`PLAY [web] *********`,
+				`TASK [ping] *********`,
+				`ok: [web01] => {"ping": "pong"}`,
+				`PLAY RECAP *********`,
+				`web01  : ok=1    changed=0    unreachable=0    failed=0`,
+				`PLAY [web] *********`,
+				`ok: [web01] => {"msg": "see https://ca.example/acme/authz/1/2"}`,
+				`TASK [ping] *********`,
+			},
+			want: []string{
+				`line 6: run started client=ansible run="line 6"`,
+				`line 7: authorization client=ansible run="line 6" authorization=https://ca.example/acme/authz/1/2`,
+				`line 8: run stopped client=ansible run="line 6" message="TASK [ping] *********"`,
+			},
+		},
+		{
 			name: "cut within a result",
 			log: []string{
 				`changed: [web01] => {`,

@@ -74,7 +74,7 @@ type winACMEDeactivation struct {
 var winACMEMessages = []string{
 	"[HTTP] Send ", "[HTTP] Request ", "[HTTP] Response ", "A simple Windows ACMEv2 client (WACS)", "Please report bugs at \"https://github.com/win-acme",
 	"Please report bugs at https://github.com/win-acme", "Please report issues at https://github.com/win-acme", "Creating order for identifiers: [",
-	"Creating order for hosts: [", "Authorize identifier: ", "Running in mode: ", "Arguments: --renew", "Arguments: --source ", "Arguments: --target ",
+	"Creating order for hosts: [", "Authorize identifier: ", "Arguments: --renew --baseuri ",
 }
 
 func startsWinACME(line []byte) bool {

@@ -24,7 +24,7 @@ func winACMELogs() []logTest {
 		{
 			name: "the file of a run in which a challenge fails",
 			log: []string{
-				at + `[VRB] Arguments: --source manual --host a.example,b.example`,
+				at + `[VRB] Arguments: --renew --baseuri "https://ca.example/"`,
 				at + `[INF] Software version 2.2.9.1701 (release, trimmed, standalone, 64-bit) started`,
 				at + `[DBG] [HTTP] Send GET to "https://ca.example/directory"`,
 				at + `[VRB] [HTTP] Request completed with status "OK"`,
@@ -62,7 +62,7 @@ func winACMELogs() []logTest {
 				at + `[VRB] Exiting with status code -1`,
 			},
 			want: []string{
-				`line 2: run started time=2026-11-23T20:18:41.123Z client=win-acme account=https://ca.example/acme/acct/1 run="line 2" version=2.2.9.1701 command="--source manual --host a.example,b.example"`,
+				`line 2: run started time=2026-11-23T20:18:41.123Z client=win-acme account=https://ca.example/acme/acct/1 run="line 2" version=2.2.9.1701 command="--renew --baseuri \"https://ca.example/\""`,
 				`line 10: order time=2026-11-23T20:18:41.123Z client=win-acme account=https://ca.example/acme/acct/1 run="line 2" order=https://ca.example/acme/order/1/9 status=pending name=a.example name=b.example authorization=https://ca.example/acme/authz/1/2 authorization=https://ca.example/acme/authz/1/3`,
 				`line 19: authorization time=2026-11-23T20:18:41.123Z client=win-acme account=https://ca.example/acme/acct/1 run="line 2" authorization=https://ca.example/acme/authz/1/2 identifier=a.example status=pending`,
 				`line 26: challenge answered time=2026-11-23T20:18:41.123Z client=win-acme account=https://ca.example/acme/acct/1 run="line 2" authorization=https://ca.example/acme/authz/1/2 challenge=https://ca.example/acme/chall/1/2/abc type=http-01 challengeStatus=invalid`,
