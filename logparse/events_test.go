@@ -40,6 +40,10 @@ func FuzzEvents(f *testing.F) {
 		f.Add(data[:min(len(data), 6000)], 700)
 		f.Add(data[max(0, len(data)-4000):], 1500)
 	}
+	for _, log := range writtenLogs() {
+		data := strings.Join(log.log, "\n") + "\n"
+		f.Add([]byte(data), len(data)/2)
+	}
 	f.Fuzz(func(t *testing.T, data []byte, at int) {
 		if bytes.HasPrefix(data, []byte("\x1f\x8b")) || len(data) > 1<<14 {
 			return
@@ -54,6 +58,11 @@ func FuzzEvents(f *testing.F) {
 		require.Equal(t, want, got)
 		checkSplit(t, data, at)
 	})
+}
+
+// writtenLogs returns logs of clients of which there are no recorded ones.
+func writtenLogs() []logTest {
+	return slices.Concat(winACMELogs(), poshACMELogs(), certManagerLogs(), certifyLogs(), terraformLogs(), ansibleLogs(), getsslLogs())
 }
 
 // checkNothingLost checks that each URL that URLs finds in data is in an event.

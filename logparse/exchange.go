@@ -85,6 +85,23 @@ func (s *stream) protect(header []byte) {
 	}
 }
 
+// jws reads the body of the request at hand, a flattened JWS (RFC 7515 §7.2.2): what was signed, and the account.
+func (s *stream) jws(body []byte) {
+	if len(body) > maxText || s.doc.parse(body) == 0 {
+		return
+	}
+	root := s.doc.root()
+	if r := s.doc.member(root, "payload"); s.doc.isString(r) {
+		text := bytes.TrimRight(s.doc.bytes(r), "=")
+		payload := make([]byte, base64.RawURLEncoding.DecodedLen(len(text)))
+		n, _ := base64.RawURLEncoding.Decode(payload, text)
+		s.signed(payload[:n])
+	}
+	if r := s.doc.member(root, "protected"); s.doc.isString(r) {
+		s.protect(s.doc.bytes(r))
+	}
+}
+
 // kidOf returns the account that a decoded protected header names.
 func kidOf(text []byte) (string, bool) {
 	var doc literal

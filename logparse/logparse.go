@@ -38,7 +38,9 @@
 // Events are read from the output of Certbot (all versions, its log and its console), acme.sh, lego 3 to 5, Caddy and other
 // programs with CertMagic, Traefik, golang.org/x/crypto/acme/autocert, dehydrated, uacme, lacme, acme-tiny, acmetool,
 // Apache's mod_md, Node's acme-client, programs that use the Python package acme, and from the objects of cert-manager
-// (kubectl get orders,challenges -o json or yaml) and the order.json of mod_md and Posh-ACME. Each has a file that says what
+// (kubectl get orders,challenges -o json or yaml) and the order.json of mod_md and Posh-ACME. They are read too, though known
+// from the source of the clients only and not from recorded logs, from the output of win-acme, Certify The Web, Posh-ACME,
+// cert-manager's controller, getssl, Terraform's provider acme and Ansible's ACME modules. Each has a file that says what
 // its lines look like. A client is recognised by what it writes; text of any other still gives an event for each URL.
 //
 // Output may have been carried by syslog, the journal (journalctl in its short formats, json, export), Docker's json-file,

@@ -198,6 +198,9 @@ func (s *Scanner) openArray(word int) outcome {
 // nextElement reads the array up to and including its next element, and leaves it at anything that is no string with a
 // URL in it; the search goes on there.
 func (s *Scanner) nextElement() outcome {
+	if s.pos >= s.end {
+		return more // also at the end of a piece: the array goes on in the next one
+	}
 	t := s.text(s.pos)
 	if n, ok := t.blank(s.pos); !ok {
 		return more

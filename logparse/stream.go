@@ -293,7 +293,8 @@ func (s *stream) fail(cause Cause, message, name string) {
 // startOrder tells that the client works on an order for names, whose URL it does not log.
 func (s *stream) startOrder(names ...string) {
 	s.order = &Order{ID: s.at.String(), Identifiers: identifiers(names)}
-	s.emit(Event{Kind: OrderSeen, Order: s.order})
+	seen := *s.order // parsers add what they learn to theirs
+	s.emit(Event{Kind: OrderSeen, Order: &seen})
 }
 
 // endOrder tells the status of the order that the client works on.

@@ -156,7 +156,7 @@ func (h *History) look() *snapshot {
 		lives: make([]*Life, 0, len(h.lives)), byURL: make(map[string]*Life, len(h.lives)),
 		runs: make(map[*track]*Run, len(h.runs)), ordersOf: make(map[*track][]*order, len(h.runs)),
 		orderOf: make(map[string]*order, len(h.lives)), neighbours: make(map[neighbourhood][]*order, len(h.orders)),
-		latest: make(map[logKey]*track),
+		latest:   make(map[logKey]*track),
 		failures: make(map[*order]*life), successors: make(map[*order]*order),
 	}
 	s.index()
