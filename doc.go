@@ -4,8 +4,8 @@
 //   - [github.com/acmeauthz/acmeauthz/logparse] reads the logs of ACME
 //     clients: which authorizations they name, what became of each, and why
 //     some leaked. It needs no key and no network.
-//   - [github.com/acmeauthz/acmeauthz/account] reads the account keys that an
-//     ACME client stored, with the account's URL and the CA's directory.
+//   - [github.com/acmeauthz/acmeauthz/account] finds the accounts that ACME
+//     clients keep, with key, URL and the CA's directory, and matches them.
 //   - [github.com/acmeauthz/acmeauthz/authz] lists, deactivates and validates
 //     the authorizations of an account, a few or a million of them.
 //

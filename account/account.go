@@ -2,11 +2,21 @@
 // that a program can go on where the client left off: same key, same account
 // URL, same server.
 //
-// For most uses, read a client's accounts, choose one and take its [acme.Client]:
+// [Discover] finds the accounts of all clients on a machine, [Load] those in a file
+// or directory of any client, and a function for each client, such as [Certbot] or
+// [Lego], those in its own directory. [Match] tells which of them a URL belongs to,
+// and an account has its [acme.Client]:
 //
-//	accounts, err := account.Certbot(os.DirFS("/etc/letsencrypt"))
+//	accounts, err := account.Load("/etc/letsencrypt")
 //	// err tells of accounts that could not be read; the others are there.
-//	client := accounts[0].Client()
+//	a, err := account.Match(accounts, "https://ca.example/acme/authz/123/456")
+//	client := a.Client()
+//
+// The clients are Certbot, lego, acme.sh, dehydrated, Caddy (and other programs with
+// CertMagic), Traefik, Apache's mod_md, programs with autocert, acmetool, uacme,
+// lacme, acme-tiny, simp_le, Posh-ACME, win-acme, cert-manager, Terraform, and programs
+// with instant-acme. Not all store the account's URL or the server's: see the comment
+// of each function, and [Account.Problems].
 //
 // A key that stands alone in a file, without an account's other data, is read
 // by [ParseKey]. With the key and the directory URL an [Account] can be made by
@@ -22,8 +32,9 @@
 // # Untrusted input
 //
 // The files are read with suspicion: only regular files are opened, no more
-// than 1 MiB of each is read, symbolic links may form loops, and a key whose
-// parts contradict each other is an error.
+// than 1 MiB of each is read, symbolic links may form loops, directories and the
+// work of decrypting are bounded, and a key whose parts contradict each other, or
+// the key that the server registered, is an error.
 package account
 
 import (
@@ -208,6 +219,21 @@ func (a Account) KeyType() string {
 	default:
 		return "another kind of key"
 	}
+}
+
+// KeyKind returns the kind of the account's key, "EC" or "RSA", and its size in
+// bits; "" and 0 without a key.
+func (a Account) KeyKind() (kind string, bits int) {
+	if a.Key == nil {
+		return "", 0
+	}
+	switch pub := a.Key.Public().(type) {
+	case *rsa.PublicKey:
+		return "RSA", pub.N.BitLen()
+	case *ecdsa.PublicKey:
+		return "EC", pub.Params().BitSize
+	}
+	return "", 0
 }
 
 // Thumbprint is the JWK thumbprint of the account's key (RFC 7638, with SHA-256),

@@ -110,3 +110,41 @@ func ExampleAccount_String() {
 	// https://ca.example/acme/acct/1 (RSA 2048)
 	// []account.Account{"https://ca.example/acme/acct/1 (RSA 2048)"}
 }
+
+// Whatever client a directory is of, it is told by what is in it.
+func ExampleLoad() {
+	accounts, err := account.Load("testdata/lego/5.6.0-text-log/lego")
+	if err != nil {
+		fmt.Println(err)
+	}
+	for _, a := range accounts {
+		fmt.Println(a.StoredBy, a.KeyType(), a.CA(), a.Environment())
+		fmt.Println(a.URL)
+	}
+	// Output:
+	// lego EC P-256 Let's Encrypt production
+	// https://acme-v02.api.letsencrypt.org/acme/acct/2603349847
+}
+
+// The accounts of a machine; of a copy of one here. Usually root is os.DirFS("/").
+func ExampleDiscover() {
+	root := os.DirFS("testdata/traefik/json-info")
+	accounts, err := account.Discover(root, ".")
+	fmt.Println(len(accounts), err) // Traefik's file is at none of its usual places
+	// Output: 0 <nil>
+}
+
+func ExampleMatch() {
+	accounts, err := account.Load("testdata/lego/4.35.2-account-key-types/lego")
+	if err != nil {
+		fmt.Println(err)
+	}
+	a, err := account.Match(accounts, "https://acme-v02.api.letsencrypt.org/acme/authz/2834732307/123456")
+	fmt.Println(a.Contact, err)
+
+	_, err = account.Match(accounts, "https://acme-v02.api.letsencrypt.org/acme/authz/1/2")
+	fmt.Println(errors.Is(err, account.ErrNoAccount))
+	// Output:
+	// [mailto:ec384@example.com] <nil>
+	// true
+}

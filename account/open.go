@@ -40,8 +40,8 @@ func Load(name string) ([]*Account, error) {
 // knows, which it tells by content: StoredBy in the accounts names it.
 //
 // A directory is one that the client's reader takes, such as that of [Certbot] or
-// [Lego], or one that clients keep theirs in at their usual places: a home
-// directory, or a copy of a machine's root (see [Discover]). Several clients'
+// [Lego], or one inside it; or one that clients keep theirs in at their usual places:
+// a home directory, or a copy of a machine's root (see [Discover]). Several clients'
 // accounts may be in one directory.
 //
 // A file is one that holds accounts (Traefik's acme.json, Kubernetes manifests,
@@ -73,6 +73,11 @@ func openDir(fsys fs.FS, dir string) ([]*Account, error) {
 	accounts, err := readAny(sub, formats)
 	if len(accounts) == 0 && (err == nil || isElsewhere(err)) {
 		accounts, err = Discover(sub, ".")
+	}
+	if len(accounts) == 0 && err == nil {
+		if accounts = inDirectory(fsys, dir, formats); len(accounts) > 0 {
+			return accounts, nil
+		}
 	}
 	if len(accounts) == 0 && err == nil {
 		err = &elsewhereError{"a directory in which an ACME client keeps accounts, a copy of a machine's root, or a home directory"}
@@ -156,8 +161,8 @@ func openFile(fsys fs.FS, name string) ([]*Account, error) {
 // keyFile is what stores an account that is a key and no more.
 const keyFile = "key file"
 
-// inDirectory returns the accounts whose key is in a file, as the client tells
-// whose directory it is in.
+// inDirectory returns the accounts whose key is in a file, or below a directory, as
+// the client tells whose directory that is in.
 func inDirectory(fsys fs.FS, name string, formats []format) (found []*Account) {
 	dir := name
 	for range maxAbove {
@@ -171,7 +176,7 @@ func inDirectory(fsys fs.FS, name string, formats []format) (found []*Account) {
 		}
 		accounts, _ := readAny(sub, formats) // faults elsewhere are none of this file's
 		for _, a := range accounts {
-			if a.Path = path.Join(dir, a.Path); a.Path == name {
+			if a.Path = path.Join(dir, a.Path); a.Path == name || strings.HasPrefix(a.Path, name+"/") {
 				found = append(found, a)
 			}
 		}

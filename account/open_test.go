@@ -199,9 +199,10 @@ func TestOpen(t *testing.T) {
 		"etc/letsencrypt": "certbot etc/letsencrypt/accounts/acme-v02.api.letsencrypt.org/directory/0/private_key.json",
 		"root":            "lego root/.lego/accounts/ca.example/you@example.com/you@example.com.key",
 		"home/me/.acme.sh/ca/acme.zerossl.com/v2/DV90/account.key": "acme.sh home/me/.acme.sh/ca/acme.zerossl.com/v2/DV90/account.key",
-		"etc/traefik/acme.json":       "traefik etc/traefik/acme.json",
-		"srv/backup/private_key.json": "key file srv/backup/private_key.json",
-		"etc/ssl/uacme":               "uacme etc/ssl/uacme/private/key.pem",
+		"etc/traefik/acme.json":                                 "traefik etc/traefik/acme.json",
+		"srv/backup/private_key.json":                           "key file srv/backup/private_key.json",
+		"etc/letsencrypt/accounts/acme-v02.api.letsencrypt.org": "certbot etc/letsencrypt/accounts/acme-v02.api.letsencrypt.org/directory/0/private_key.json",
+		"etc/ssl/uacme":                                         "uacme etc/ssl/uacme/private/key.pem",
 	} {
 		accounts, err := Open(fsys, name)
 		require.NoError(t, err, name)

@@ -69,7 +69,11 @@ func (s *stream) request(method string, url []byte) {
 // account nearly always start alike, up to the nonce, so that few have to be decoded.
 func (s *stream) protect(header []byte) {
 	x := &s.exchange
-	if len(header) > maxText || len(x.protected) > 0 && bytes.HasPrefix(header, x.protected) {
+	if len(header) > maxText {
+		return
+	}
+	if len(x.protected) > 0 && bytes.HasPrefix(header, x.protected) {
+		s.signedBy(s.account)
 		return
 	}
 	text := make([]byte, base64.RawURLEncoding.DecodedLen(len(header)))
@@ -79,6 +83,7 @@ func (s *stream) protect(header []byte) {
 		return
 	}
 	s.account = kid
+	s.signedBy(kid)
 	if i := bytes.Index(text, []byte(`"`+kid+`"`)); i >= 0 {
 		end := (i+len(kid)+2+2)/3*4 + 4 // past the quote
 		x.protected = append(x.protected[:0], header[:min(end, len(header))]...)
@@ -99,6 +104,13 @@ func (s *stream) jws(body []byte) {
 	}
 	if r := s.doc.member(root, "protected"); s.doc.isString(r) {
 		s.protect(s.doc.bytes(r))
+	}
+}
+
+// signedBy notes the account of the URLs that were mentioned since the request at hand began.
+func (s *stream) signedBy(account string) {
+	for i := len(s.loose) - 1; i >= 0 && s.loose[i].at.Line >= s.exchange.at.Line; i-- {
+		s.loose[i].account = account
 	}
 }
 

@@ -74,9 +74,10 @@ type run struct {
 
 // A looseSighting is a sighting whose URL is in no event yet.
 type looseSighting struct {
-	url  string
-	at   Place
-	when instant
+	url     string
+	at      Place
+	when    instant
+	account string // that signed the request in which it stands, if that was logged
 }
 
 const (
@@ -162,7 +163,7 @@ func (s *stream) recognized() {
 func (s *stream) mention() {
 	for _, m := range s.sightings {
 		if len(s.loose) < maxLoose || !s.open {
-			s.loose = append(s.loose, looseSighting{m.url, s.at, s.clock.instant()})
+			s.loose = append(s.loose, looseSighting{url: m.url, at: s.at, when: s.clock.instant()})
 		}
 	}
 	if s.open && len(s.loose) < maxLoose || len(s.loose) == 0 {
@@ -170,7 +171,10 @@ func (s *stream) mention() {
 	}
 	for _, m := range s.loose {
 		if !s.known.hasString(m.url) {
-			s.emit(Event{Kind: AuthorizationSeen, Place: m.at, Time: s.clock.time(m.when), Authorization: &Authorization{URL: m.url}})
+			s.emit(Event{
+				Kind: AuthorizationSeen, Place: m.at, Time: s.clock.time(m.when), Account: m.account,
+				Authorization: &Authorization{URL: m.url},
+			})
 		}
 	}
 	s.loose = s.loose[:0]

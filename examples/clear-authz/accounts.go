@@ -10,7 +10,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -29,14 +28,14 @@ func (p *program) accounts(o options, s server, key *keyFile) ([]*account.Accoun
 	if key != nil {
 		return bareAccount(s, key)
 	}
-	all, err := readAccounts(o.configDir)
+	all, err := p.allAccounts(o)
 	if len(all) == 0 {
 		return nil, noAccounts(o, err)
 	}
-	for _, text := range faults(err) {
-		p.warn("not all of an account below %s could be read: %s", o.configDir, text)
-	}
 	fit := ofServer(all, s)
+	if len(fit) == 0 {
+		fit = atHome(all, s)
+	}
 	if len(fit) == 0 {
 		return nil, noAccountFor(o, s, all)
 	}
@@ -54,17 +53,47 @@ func (p *program) accounts(o options, s server, key *keyFile) ([]*account.Accoun
 	return fit, oneDirectory(fit, s)
 }
 
-// readAccounts reads Certbot's directory. Certbot writes absolute symbolic links
-// between its directories, which os.DirFS follows.
-func readAccounts(dir string) ([]*account.Account, error) {
-	if _, err := os.Stat(dir); err != nil {
-		return nil, err
+// allAccounts reads the accounts of all CAs, once: those below --config-dir, or
+// else those at the usual places of ACME clients; and that in the file which
+// --account names.
+func (p *program) allAccounts(o options) ([]*account.Account, error) {
+	if p.known == nil && p.knownErr == nil {
+		p.known, p.knownErr = p.readAccounts(o)
 	}
-	all, err := account.Certbot(os.DirFS(dir))
-	for _, a := range all {
-		a.Path = filepath.Join(dir, a.Path) // as a person would type it
+	return p.known, p.knownErr
+}
+
+func (p *program) readAccounts(o options) (all []*account.Account, err error) {
+	if _, missing := os.Stat(o.account); o.account != "" && missing == nil {
+		if all, err := account.Load(o.account); len(all) > 0 || !errors.Is(err, fs.ErrNotExist) {
+			return all, err
+		}
+	}
+	if o.configDir == "" {
+		all, err = p.findAccounts()
+	} else {
+		all, err = p.findAccounts(o.configDir)
+	}
+	for _, text := range faults(err) {
+		if len(all) > 0 {
+			p.warn("not all of an account could be read: %s", text)
+		}
 	}
 	return all, err
+}
+
+// atHome returns the accounts whose client does not store the CA, as if they were at
+// this one, which can be asked. Its directory has to be known.
+func atHome(all []*account.Account, s server) (fit []*account.Account) {
+	directory := cmp.Or(s.directory, directories[s.host])
+	for _, a := range all {
+		if a.Directory == "" && a.URL == "" && directory != "" {
+			b := *a
+			b.Directory = directory
+			fit = append(fit, &b)
+		}
+	}
+	return fit
 }
 
 // bareAccount is an account of which only the key is known.
@@ -117,10 +146,17 @@ func oneDirectory(accounts []*account.Account, s server) error {
 	return nil
 }
 
-// isNamed reports whether --account means a: by its number, its URL, or the name
-// of its directory.
+// isNamed reports whether --account means a: by its number, its URL, the thumbprint of
+// its key, its path or one above it, or the name of its directory.
 func isNamed(a *account.Account, name string) bool {
-	return name != "" && (name == a.URL || name == number(a) || name == directoryName(a))
+	if name == "" {
+		return false
+	}
+	path, err := filepath.Abs(name)
+	own, ownErr := filepath.Abs(a.Path)
+	return name == a.URL || name == number(a) || name == a.Thumbprint() || name == directoryName(a) ||
+		err == nil && ownErr == nil && strings.ContainsRune(name, filepath.Separator) &&
+			(own == path || strings.HasPrefix(own, path+string(filepath.Separator)))
 }
 
 // directoryName is the name of the directory that Certbot keeps the account in.
@@ -130,33 +166,32 @@ func directoryName(a *account.Account) string {
 
 // number is the last part of the account's URL: Boulder has it in the
 // authorization URLs, too.
-func number(a *account.Account) string {
-	u, err := url.Parse(a.URL)
-	if err != nil || a.URL == "" {
+func number(a *account.Account) string { return lastPart(a.URL) }
+
+func lastPart(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || raw == "" {
 		return ""
 	}
 	return path.Base(u.Path)
 }
 
-// numbered matches the path of an authorization URL that names its account.
-var numbered = regexp.MustCompile(`^/acme/authz/([0-9]+)/[0-9]+$`)
-
-// owner is the account number in an authorization URL, if it has one.
-func owner(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return ""
+// owner is the URL of the account that an authorization belongs to: as its URL
+// tells, or as the logs do.
+func owner(u string, owners map[string]string) string {
+	if told := account.Owner(u); told != "" {
+		return told
 	}
-	if m := numbered.FindStringSubmatch(u.Path); m != nil {
-		return m[1]
+	if logged := owners[u]; hostOf(logged) == hostOf(u) {
+		return logged
 	}
 	return ""
 }
 
-// assign gives each account its URLs. Those that name another account are
-// counted by its number; those that name none go to the account if it is the
-// only one there is, known to the CA or not.
-func assign(urls []string, accounts []*account.Account, only bool) (jobs []job, strangers map[string]int, unowned int) {
+// assign gives each account its URLs, whose owners the logs may tell. Those that
+// belong to another account are counted by its name; those whose owner nobody
+// tells go to the account if it is the only one there is, known to the CA or not.
+func assign(urls []string, owners map[string]string, accounts []*account.Account, only bool) (jobs []job, strangers map[string]int, unowned int) {
 	strangers = make(map[string]int)
 	jobs = make([]job, len(accounts))
 	byNumber := make(map[string]int)
@@ -165,7 +200,7 @@ func assign(urls []string, accounts []*account.Account, only bool) (jobs []job, 
 		byNumber[number(a)] = i
 	}
 	for _, u := range urls {
-		n := owner(u)
+		n := lastPart(owner(u, owners))
 		i, known := byNumber[n]
 		switch {
 		case n != "" && known:
@@ -182,13 +217,54 @@ func assign(urls []string, accounts []*account.Account, only bool) (jobs []job, 
 	return jobs, strangers, unowned
 }
 
+// allJobs finds the accounts at all servers. With several, one without an account does
+// not keep the program from the others.
+func (p *program) allJobs(ctx context.Context, o options, servers []server, key *keyFile, f *found) (jobs []job, err error) {
+	var without []string
+	f.left = make(map[string][]int)
+	for _, s := range servers {
+		some, fault := p.jobs(ctx, o, s, key, f)
+		if fault != nil && (len(servers) == 1 || ctx.Err() != nil) {
+			return nil, fault
+		}
+		if fault != nil {
+			without = append(without, leftOut(s, f, fault))
+			err = cmp.Or(err, fault)
+		}
+		jobs = append(jobs, some...)
+	}
+	if len(jobs) == 0 {
+		return nil, err
+	}
+	for _, text := range without {
+		if o.account == "" { // else the others were not meant
+			p.warn("%s", trusted(text))
+		}
+	}
+	for _, s := range servers {
+		delete(f.left, s.host) // told already
+	}
+	p.reportLeft(f.left, len(servers)-len(without))
+	return jobs, nil
+}
+
+// leftOut says why nothing is done about the URLs of one server of several.
+func leftOut(s server, f *found, fault error) string {
+	urls, _ := s.keep(f.urls)
+	text := clean(fault.Error())
+	if known, ok := errors.AsType[*problem](fault); ok {
+		text = known.what
+	}
+	return cleanf("left out: %s of %s: %s", trusted(plural(len(urls), "URL")), s.host, trusted(text))
+}
+
 // jobs finds the accounts' URLs, and says which belong to nobody here.
-func (p *program) jobs(ctx context.Context, o options, s server, key *keyFile, urls []string) ([]job, error) {
+func (p *program) jobs(ctx context.Context, o options, s server, key *keyFile, f *found) ([]job, error) {
 	accounts, err := p.accounts(o, s, key)
 	if err != nil {
 		return nil, err
 	}
-	kept, elsewhere := s.keep(urls, hostOf(accounts[0].URL))
+	kept, elsewhere := s.keep(f.urls, hostOf(accounts[0].URL))
 	if len(kept) == 0 {
 		return nil, usage("the logs name no authorization of %s, but of:\n%s", s.host, trusted(list(elsewhere))).
 			then("Choose one of these: --server %s", byCount(elsewhere)[0])
@@ -200,8 +276,10 @@ func (p *program) jobs(ctx context.Context, o options, s server, key *keyFile, u
 	for _, err := range parts(failure) {
 		p.warn("%s", err)
 	}
-	p.reportLeft(elsewhere)
-	jobs, strangers, unowned := assign(kept, known, len(accounts) == 1)
+	for host, n := range elsewhere {
+		f.left[host] = append(f.left[host], n)
+	}
+	jobs, strangers, unowned := assign(kept, f.owners, known, len(accounts) == 1)
 	if unowned > 0 {
 		return nil, ambiguous(s, accounts, unowned)
 	}
@@ -210,12 +288,19 @@ func (p *program) jobs(ctx context.Context, o options, s server, key *keyFile, u
 			trusted(names(known)), trusted(list(named("account ", strangers)))).
 			then("Find that account's key: --config-dir DIR, or --key private_key.json")
 	}
-	p.reportStrangers(o, strangers)
+	p.reportStrangers(o, s, strangers, known)
 	return jobs, nil
 }
 
-// reportLeft says which URLs are of other CAs.
-func (p *program) reportLeft(elsewhere map[string]int) {
+// reportLeft says which URLs are of other CAs than all that are worked on; each of
+// those has left them.
+func (p *program) reportLeft(left map[string][]int, servers int) {
+	elsewhere := make(map[string]int)
+	for host, counts := range left {
+		if len(counts) == servers {
+			elsewhere[host] = counts[0]
+		}
+	}
 	for _, host := range byCount(elsewhere) {
 		if since := retired[host]; since != "" {
 			p.say("Left out: %s of %s, switched off in %s.\n", trusted(plural(elsewhere[host], "URL")), host, trusted(since))
@@ -227,15 +312,25 @@ func (p *program) reportLeft(elsewhere map[string]int) {
 
 // reportStrangers says which URLs are of accounts that are not worked on: a
 // warning, unless that was asked for.
-func (p *program) reportStrangers(o options, strangers map[string]int) {
+func (p *program) reportStrangers(o options, s server, strangers map[string]int, known []*account.Account) {
 	for _, n := range byCount(strangers) {
 		count := trusted(plural(strangers[n], "URL"))
 		if o.account != "" {
 			p.say("Left out: %s of account %s, which is not the one of --account.\n", count, n)
 			continue
 		}
-		p.warn("left out: %s of account %s, whose key was not given or found below %s", count, n, o.configDir)
+		p.warn("left out: %s of account %s of %s, whose key was not given or found %s, only: %s",
+			count, n, s.host, trusted(o.below()), trusted(keysOf(known)))
 	}
+}
+
+// keysOf lists accounts with the clients that keep them.
+func keysOf(accounts []*account.Account) string {
+	var all []string
+	for _, a := range accounts {
+		all = append(all, cleanf("%s (%s)", a.Name(), cmp.Or(a.StoredBy, "given")))
+	}
+	return strings.Join(all, ", ")
 }
 
 func named(prefix string, counts map[string]int) map[string]int {
@@ -273,24 +368,31 @@ func ambiguous(s server, accounts []*account.Account, unowned int) error {
 func noAccounts(o options, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return nothing("no permission to read the accounts below %s.", o.configDir).because(err).asRoot().
-			then("Or have the account's private_key.json copied for you, and give it: --key private_key.json")
-	case errors.Is(err, fs.ErrNotExist) && !isDir(o.configDir):
-		return nothing("there is no %s, where Certbot keeps its accounts.", filepath.Join(o.configDir, "accounts")).because(err).
-			then("Say where it is: --config-dir DIR").
+		return nothing("no permission to read the accounts %s.", trusted(o.below())).because(err).asRoot().
+			then("Or have the account's key copied for you, and give it: --key FILE")
+	case o.configDir != "" && !exists(o.configDir):
+		return nothing("there is no %s to find accounts in.", o.configDir).because(err).
+			then("Say where the ACME client keeps them: --config-dir DIR").
 			then("Or give the account's key: --key FILE (PEM or JWK)")
-	case errors.Is(err, fs.ErrNotExist) && !isDir(filepath.Join(o.configDir, "accounts")):
-		return nothing("no account can be looked up in %s: %s.", o.configDir, plain(err)).because(err).
-			then("Say where Certbot's directory is: --config-dir DIR").
-			then("Or give the account's key: --key FILE (PEM or JWK)")
-	case err != nil:
-		return nothing("no account below %s can be read:\n%s", o.configDir, trusted(faultLines(err))).because(err).
+	case isFault(o, err):
+		return nothing("no account %s can be read:\n%s", trusted(o.below()), trusted(faultLines(err))).because(err).
 			then("Repair it from a backup, or give the account's key: --key FILE (PEM or JWK)")
 	}
-	return nothing("there is no account below %s.", o.configDir).
-		then("If Certbot keeps them elsewhere: --config-dir DIR").
+	return nothing("there is no account %s.", trusted(o.below())).because(err).
+		then("If the ACME client keeps them elsewhere: --config-dir DIR").
 		then("Or give the account's key: --key FILE (PEM or JWK)").
 		then("Without the key nobody can clear them; at Let's Encrypt they end by themselves within 7 days.")
+}
+
+// isFault reports whether err is about a client's file, and not about there being none.
+func isFault(o options, err error) bool {
+	e, ok := errors.AsType[*account.FileError](err)
+	return ok && (o.configDir == "" || e.Path != filepath.Clean(o.configDir))
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func noAccountFor(o options, s server, all []*account.Account) error {
@@ -299,15 +401,15 @@ func noAccountFor(o options, s server, all []*account.Account) error {
 		for _, a := range all {
 			counts[a.Directory]++
 		}
-		return usage("no account of the directory %s is below %s, only of:\n%s", s.directory, o.configDir, trusted(list(counts))).
+		return usage("no account of the directory %s is %s, only of:\n%s", s.directory, trusted(o.below()), trusted(list(counts))).
 			then("Give one of these, or only the host: --server %s", s.host).
-			then("If Certbot keeps the account elsewhere: --config-dir DIR")
+			then("If the account is kept elsewhere: --config-dir DIR")
 	}
 	for _, a := range all {
-		counts[cmp.Or(hostOf(a.Directory), hostOf(a.URL))]++
+		counts[cmp.Or(hostOf(a.Directory), hostOf(a.URL), "a CA that is not stored")]++
 	}
-	return nothing("no account of %s is below %s, only of:\n%s", s.host, o.configDir, trusted(list(counts))).
-		then("If Certbot keeps it elsewhere: --config-dir DIR").
+	return nothing("no account of %s is %s, only of:\n%s", s.host, trusted(o.below()), trusted(list(counts))).
+		then("If it is kept elsewhere: --config-dir DIR").
 		then("Or give the account's key: --key FILE (PEM or JWK)")
 }
 
@@ -321,7 +423,7 @@ func noSuchAccount(o options, s server, have []*account.Account) error {
 	for _, a := range have {
 		counts[cmp.Or(number(a), a.Path)] = true
 	}
-	return usage("no account %s of %s is below %s, only: %s.", o.account, s.host, o.configDir,
+	return usage("no account %s of %s is %s, only: %s.", o.account, s.host, trusted(o.below()),
 		strings.Join(slices.Sorted(maps.Keys(counts)), ", ")).
 		then("Choose one of these with --account, or leave it out.")
 }

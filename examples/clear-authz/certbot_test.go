@@ -113,11 +113,6 @@ func killCertbot(t *testing.T, b *bench, certbot string, ca *pebbleca.CA, names 
 	require.NotEmpty(t, logs)
 }
 
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}
-
 // isProxy reports whether a variable would send Certbot to a proxy.
 func isProxy(variable string) bool {
 	name, _, _ := strings.Cut(strings.ToLower(variable), "=")

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -29,30 +30,33 @@ func (p *program) clear(ctx context.Context, o options) error {
 	if found.failed > 0 && len(found.urls) == 0 {
 		return found.problem(len(in.logs))
 	}
-	s, err := chooseServer(o, found.urls)
+	servers, err := chooseServers(o, in.key, found.urls)
 	if err != nil {
 		return err
 	}
-	over := found.overAt(s)
-	if urls, _ := s.keep(found.urls); len(urls) == 0 && len(over) > 0 {
+	over := found.over
+	if o.server != "" {
+		over = found.overAt(servers[0])
+	}
+	if len(over) > 0 && !found.asks(servers) {
 		return p.allOver(o, over)
 	}
-	if len(found.urls) == 0 || s == (server{}) {
+	if len(found.urls) == 0 || len(servers) == 0 {
 		p.say("%s\n", trusted(found.nothingFound(in.logs)))
 		return nil
 	}
 	// Until here nothing was sent, and Ctrl-C may end the program as it is.
 	ctx, stop := catchInterrupt(ctx)
 	defer stop()
-	jobs, err := p.jobs(ctx, o, s, in.key, found.urls)
+	jobs, err := p.allJobs(ctx, o, servers, in.key, &found)
 	if err != nil {
 		return err
 	}
 	p.sayOver(over)
 	if !o.dryRun {
-		p.warnAtWork(found, s)
+		p.warnAtWork(found, servers)
 	}
-	if err := p.work(ctx, o, s, jobs, over); err != nil {
+	if err := p.work(ctx, o, jobs, over); err != nil {
 		return err
 	}
 	if found.failed > 0 {
@@ -75,14 +79,14 @@ func catchInterrupt(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // work does the jobs, prints what became of them, and returns what is left to
 // complain about.
-func (p *program) work(ctx context.Context, o options, s server, jobs []job, over []*logparse.Life) error {
+func (p *program) work(ctx context.Context, o options, jobs []job, over []*logparse.Life) error {
 	total := 0
 	for _, j := range jobs {
 		total += len(j.urls)
 		p.say("%s: %s; its key is %s\n", trusted(accountTitle(j.account)), trusted(plural(len(j.urls), "URL")), j.account.Path)
 		p.warnExposed(j.account)
 	}
-	if s.isLetsEncrypt() && !o.dryRun {
+	if !o.dryRun && slices.ContainsFunc(jobs, job.isLetsEncrypt) {
 		p.say("%s\n", trusted(letsEncryptHint))
 	}
 	out := p.newReport(o, total)

@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -97,23 +95,6 @@ func (b *bench) records(args ...string) []record {
 	return all
 }
 
-// serverArguments is a --server for each CA that the authorizations are of: none
-// is needed if there is one only.
-func serverArguments(authorizations []recorded) [][]string {
-	hosts := make(map[string]bool)
-	for _, a := range authorizations {
-		hosts[hostOf(a.URL)] = true
-	}
-	if len(hosts) == 1 {
-		return [][]string{nil}
-	}
-	var args [][]string
-	for _, host := range slices.Sorted(maps.Keys(hosts)) {
-		args = append(args, []string{"--server", host})
-	}
-	return args
-}
-
 // corpusKey is the key, needed where Certbot has deleted its account (certbot unregister).
 func corpusKey(t *testing.T, b *bench) []string {
 	if _, err := os.Stat(b.path("accounts-before")); err != nil {
@@ -138,37 +119,27 @@ func TestCorpusDryRun(t *testing.T) {
 					want = append(want, fmt.Sprint(a.URL, " ", a.Identifier, " ", a.Wildcard, " ", a.Status))
 				}
 			}
-			servers := serverArguments(authorizations)
-			if len(servers) > 1 {
-				require.Equal(t, exitUsage, b.run("--dry-run", "--all", b.path("logs")).code, "several CAs")
-			}
-			for _, server := range servers {
-				args := slices.Concat(server, corpusKey(t, b), []string{"--dry-run", b.path("logs")})
-				for _, r := range b.records(args...) {
-					require.Equal(t, r.Outcome == outcomeOver, ca.asked[r.URL] == 0, "what is over is not asked about, and nothing else")
-					require.False(t, r.Changed)
-					require.Nil(t, r.Error)
-					require.Equal(t, r.StatusBefore, r.StatusAfter)
-					got = append(got, fmt.Sprint(r.URL, " ", r.Identifier, " ", r.Wildcard, " ", r.StatusAfter))
-				}
+			for _, r := range b.records(append(corpusKey(t, b), "--dry-run", b.path("logs"))...) {
+				require.Equal(t, r.Outcome == outcomeOver, ca.asked[r.URL] == 0, "what is over is not asked about, and nothing else")
+				require.False(t, r.Changed)
+				require.Nil(t, r.Error)
+				require.Equal(t, r.StatusBefore, r.StatusAfter)
+				got = append(got, fmt.Sprint(r.URL, " ", r.Identifier, " ", r.Wildcard, " ", r.StatusAfter))
 			}
 			require.NotEmpty(t, got)
 			require.ElementsMatch(t, want, got)
-			requireAllAsked(t, b, ca, servers)
+			requireAllAsked(t, b, ca)
 			require.Zero(t, ca.changes)
 		})
 	}
 }
 
 // requireAllAsked lists a scenario with --all: no log is believed then.
-func requireAllAsked(t *testing.T, b *bench, ca *recordedCA, servers [][]string) {
+func requireAllAsked(t *testing.T, b *bench, ca *recordedCA) {
 	clear(ca.asked)
-	for _, server := range servers {
-		args := slices.Concat(server, corpusKey(t, b), []string{"--dry-run", "--all", b.path("logs")})
-		for _, r := range b.records(args...) {
-			require.Equal(t, outcomeOf(authz.Result{Authorization: &acme.Authorization{Status: r.StatusBefore}}), r.Outcome)
-			require.Equal(t, 1, ca.asked[r.URL])
-		}
+	for _, r := range b.records(append(corpusKey(t, b), "--dry-run", "--all", b.path("logs"))...) {
+		require.Equal(t, outcomeOf(authz.Result{Authorization: &acme.Authorization{Status: r.StatusBefore}}), r.Outcome)
+		require.Equal(t, 1, ca.asked[r.URL])
 	}
 }
 
@@ -178,12 +149,10 @@ func TestCorpusClear(t *testing.T) {
 		t.Run(scenario, func(t *testing.T) {
 			b, ca := corpusBench(t, scenario, authorizations)
 			cleared := 0
-			for _, server := range serverArguments(authorizations) {
-				for _, r := range b.records(slices.Concat(server, corpusKey(t, b), []string{b.path("logs")})...) {
-					require.Equal(t, r.StatusBefore == "pending", r.Changed)
-					if r.Changed {
-						cleared++
-					}
+			for _, r := range b.records(append(corpusKey(t, b), b.path("logs"))...) {
+				require.Equal(t, r.StatusBefore == "pending", r.Changed)
+				if r.Changed {
+					cleared++
 				}
 			}
 			leaks := 0

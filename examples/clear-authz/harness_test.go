@@ -100,7 +100,7 @@ type outputs struct {
 }
 
 func (b *bench) program(stdout, stderr io.Writer) *program {
-	return &program{
+	p := &program{
 		stdin:     b.stdin,
 		stdout:    stdout,
 		stderr:    stderr,
@@ -110,7 +110,13 @@ func (b *bench) program(stdout, stderr io.Writer) *program {
 		configDir: b.path("letsencrypt"),
 		now:       b.clock,
 		location:  time.UTC,
+		root:      os.DirFS(b.path(b.env["root"])),
+		rootDir:   b.path(b.env["root"]),
 	}
+	if b.env["root"] != "" { // accounts are where clients keep them
+		p.configDir = ""
+	}
+	return p
 }
 
 // recordedAt is a time shortly after the recorded logs were made.

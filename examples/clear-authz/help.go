@@ -10,6 +10,7 @@ const help = `clear-authz - clear the authorizations that an ACME client left pe
 
 USAGE:
    clear-authz [flags] [KEY] [FILE...]
+   clear-authz accounts [DIR|FILE...]    list the accounts of ACME clients here
    clear-authz urls [FILE...]            print the URLs in the logs, ask no CA
    clear-authz leaks [flags] [FILE...]   report what leaked and why, ask no CA
 
@@ -21,10 +22,10 @@ USAGE:
    or - for standard input. Without a FILE, standard input is read; if that is a
    terminal, /var/log/letsencrypt.
 
-   KEY is a file with nothing but an account's private key, PEM or JWK (such as
-   Certbot's private_key.json); its content tells it from a log. Without a KEY,
-   accounts are looked up in Certbot's directory, /etc/letsencrypt: those of the
-   CA in the logs and, if there are several, those that the URLs belong to.
+   KEY is a file with nothing but an account's private key, PEM, DER or JWK (such as
+   Certbot's private_key.json); its content tells it from a log. Without a KEY, the
+   accounts are used that the logs need, of any ACME client that keeps them at its
+   usual place on this machine; "clear-authz accounts" lists them.
 
 EXAMPLES:
    clear-authz leaks /var/log/letsencrypt           what leaked, and why
@@ -66,6 +67,51 @@ NOTE:
    validation (5 per name and hour); left alone, they end within 7 days. Clearing
    an authorization ends the order it belongs to, so do not do it while the
    client is ordering.
+`
+
+// accountsHelp is what accounts --help prints.
+const accountsHelp = `clear-authz accounts - list the accounts that ACME clients keep here
+
+USAGE:
+   clear-authz accounts [flags] [DIR|FILE...]
+
+   It reads the stores of Certbot, lego, acme.sh, dehydrated, Caddy, Traefik, mod_md,
+   autocert, acmetool, uacme, lacme, simp_le, Posh-ACME, win-acme, cert-manager
+   (manifests), Terraform (state), instant-acme, and keys in PEM, DER or JWK form. It
+   asks no CA, and prints no key.
+
+   DIR is a client's directory, a home directory, or a copy of a machine's root; FILE
+   is a file of accounts, or a key. Without any, the places are looked at where the
+   clients keep accounts by default: in /etc, /var/lib and the like, and in the homes of
+   root and of the user.
+
+EXAMPLES:
+   sudo clear-authz accounts                    all on this machine
+   clear-authz accounts ~/.lego acme.json       these
+
+FLAGS:{{template "visibleFlagTemplate" .}}
+
+EXIT CODES:
+   0   the accounts are listed
+   1   some could not be read
+   2   the command line needs a change
+   3   no account was found
+
+JSON:
+   --json prints an object per line for each account, with the members
+   client           who keeps it: certbot, lego, acme.sh, ...; "key file" if it is a key
+                    and no more
+   path             the key's file
+   directory        the directory URL of the CA, "" if it is not stored
+   url              the account's URL ("kid"), "" if it is not stored
+   ca, environment  of a public CA its name, and production or staging; else ""
+   key_type         EC or RSA
+   key_size         in bits
+   thumbprint       of the key (RFC 7638)
+   contact          the contact URLs, as stored
+   created_at       when the client made it; null if that is not stored
+   problems         what hinders or endangers its use, each with problem (exposed,
+                    no-url, no-directory) and text
 `
 
 // leaksHelpText is leaksHelp without the causes.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/acmeauthz/acmeauthz/logparse"
 )
@@ -12,6 +13,7 @@ import (
 func (p *program) readHistory(logs []string, all bool) found {
 	h := logparse.History{At: p.now()}
 	f := p.readEvents(logs, h.Add)
+	f.owners = make(map[string]string)
 	for _, l := range h.Lives() {
 		switch {
 		case l.URL == "": // a client that logs names; it cannot be asked about
@@ -19,6 +21,7 @@ func (p *program) readHistory(logs []string, all bool) found {
 			f.over = append(f.over, l)
 		default:
 			f.urls = append(f.urls, l.URL)
+			f.owners[l.URL] = l.Account
 			if l.Verdict == logparse.InProgress {
 				f.atWork = append(f.atWork, l.URL)
 			}
@@ -28,14 +31,22 @@ func (p *program) readHistory(logs []string, all bool) found {
 	return f
 }
 
-// overAt returns those of the authorizations that are over which are the server's.
+// overAt returns those of the authorizations that are over which are at a server.
 func (f found) overAt(s server) (over []*logparse.Life) {
 	for _, l := range f.over {
-		if s == (server{}) || hostOf(l.URL) == s.host {
+		if hostOf(l.URL) == s.host {
 			over = append(over, l)
 		}
 	}
 	return over
+}
+
+// asks reports whether there is something to ask one of the servers.
+func (f found) asks(servers []server) bool {
+	return slices.ContainsFunc(servers, func(s server) bool {
+		urls, _ := s.keep(f.urls)
+		return len(urls) > 0
+	})
 }
 
 // sayOver says what is not asked, and why.
@@ -47,9 +58,13 @@ func (p *program) sayOver(over []*logparse.Life) {
 }
 
 // warnAtWork warns of authorizations that a client may still be working on.
-func (p *program) warnAtWork(f found, s server) {
-	urls, _ := s.keep(f.atWork)
-	if n := len(urls); n > 0 {
+func (p *program) warnAtWork(f found, servers []server) {
+	n := 0
+	for _, s := range servers {
+		urls, _ := s.keep(f.atWork)
+		n += len(urls)
+	}
+	if n > 0 {
 		p.warn("a client may still be at work on %s, by the time and the last lines of its log;\n"+
 			"clearing an authorization ends its order", trusted(plural(n, "authorization")))
 	}

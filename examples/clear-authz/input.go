@@ -229,12 +229,14 @@ func isFile(path string, d fs.DirEntry) bool {
 
 // A found is what reading the logs gave.
 type found struct {
-	urls   []string         // worth asking about; nil if they were printed at once
-	over   []*logparse.Life // not worth it: over, as the logs show
-	atWork []string         // those of urls that a client may be working on
-	count  int              // of URLs
-	failed int              // logs that could not be read, or not to their end
-	denied bool             // whether one of them for lack of permission
+	urls   []string          // worth asking about; nil if they were printed at once
+	owners map[string]string // the accounts of urls, as the logs tell ("kid")
+	over   []*logparse.Life  // not worth it: over, as the logs show
+	left   map[string][]int  // URLs that a server's jobs leave, by host
+	atWork []string          // those of urls that a client may be working on
+	count  int               // of URLs
+	failed int               // logs that could not be read, or not to their end
+	denied bool              // whether one of them for lack of permission
 	bytes  int64
 }
 

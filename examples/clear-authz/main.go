@@ -21,10 +21,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"slices"
 	"time"
+
+	"github.com/acmeauthz/acmeauthz/account"
 )
 
 // The exit codes, as --help documents them.
@@ -44,7 +47,11 @@ type program struct {
 	getenv     func(string) string
 	transport  http.RoundTripper // instead of the network; nil outside of tests
 	logDir     string            // what is read if nothing else is named
-	configDir  string            // where accounts are found without --config-dir
+	configDir  string            // where accounts are found without --config-dir; "" is the usual places
+	root       fs.FS             // the file system that the usual places are in
+	rootDir    string            // and its path
+	known      []*account.Account
+	knownErr   error
 	now        func() time.Time
 	location   *time.Location // of times in logs that have no zone; nil is this machine's
 	args       []string       // the command line
@@ -60,14 +67,14 @@ func main() {
 // run is main without the process: it never exits and returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, env func(string) string) int {
 	p := &program{
-		stdin:     stdin,
-		stdout:    stdout,
-		stderr:    stderr,
-		getenv:    env,
-		logDir:    "/var/log/letsencrypt",
-		configDir: "/etc/letsencrypt",
-		now:       time.Now,
+		stdin:  stdin,
+		stdout: stdout,
+		stderr: stderr,
+		getenv: env,
+		logDir: "/var/log/letsencrypt",
+		now:    time.Now,
 	}
+	p.root, p.rootDir = rootFS()
 	return p.run(ctx, args)
 }
 

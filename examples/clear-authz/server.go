@@ -33,8 +33,8 @@ var retired = map[string]string{
 }
 
 // isLetsEncrypt reports whether deactivating has a price there: see the hint.
-func (s server) isLetsEncrypt() bool {
-	return strings.HasSuffix(s.host, ".api.letsencrypt.org")
+func (j job) isLetsEncrypt() bool {
+	return strings.HasSuffix(hostOf(j.account.Directory), ".api.letsencrypt.org")
 }
 
 // parseServer reads --server: a host, a host with a port, or a directory URL.
@@ -79,26 +79,25 @@ func sameDirectory(a, b string) bool {
 		strings.TrimRight(u.Path, "/") == strings.TrimRight(v.Path, "/")
 }
 
-// chooseServer returns the CA that was named or, if none was, the one in the
-// logs. It never falls back on a CA that nobody mentioned. The zero server means
-// that the logs name none that still exists.
-func chooseServer(o options, urls []string) (server, error) {
+// chooseServers returns the CA that was named or, if none was, those in the logs, the
+// most frequent first. It never falls back on a CA that nobody mentioned. There are
+// none if the logs name none that still exists. A key given by hand is for one CA.
+func chooseServers(o options, key *keyFile, urls []string) (servers []server, err error) {
 	if o.server != "" {
-		return parseServer(o.server, o.serverFrom)
+		s, err := parseServer(o.server, o.serverFrom)
+		return []server{s}, err
 	}
 	counts := countHosts(urls)
 	maps.DeleteFunc(counts, func(host string, _ int) bool { return retired[host] != "" })
-	switch len(counts) {
-	case 0:
-		return server{}, nil
-	case 1:
-		for host := range counts {
-			return server{host: host}, nil
-		}
-	}
 	hosts := byCount(counts)
-	return server{}, usage("the logs name %d CAs:\n%s", len(hosts), trusted(list(counts))).
-		then("Choose one at a time: --server %s", hosts[0])
+	if key != nil && len(hosts) > 1 {
+		return nil, usage("the logs name %d CAs, and a key is of an account at one:\n%s", len(hosts), trusted(list(counts))).
+			then("Choose one at a time: --server %s", hosts[0])
+	}
+	for _, host := range hosts {
+		servers = append(servers, server{host: host})
+	}
+	return servers, nil
 }
 
 // keep splits the URLs into those of this CA and a count of the others by host.

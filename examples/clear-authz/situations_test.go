@@ -107,7 +107,7 @@ func situations() map[string]situation {
 				"https://acme-v02.api.letsencrypt.org/acme/authz/2635782511/659126392087",
 				"https://acme-v02.api.letsencrypt.org/acme/authz/2635782511/659126392171",
 				"https://acme-v02.api.letsencrypt.org/acme/authz/2635782511/659126392232"))
-			return runs(b.run(b.path("logs")), b.run("--server", "ca.test", b.path("logs")))
+			return runs(b.run(b.path("logs")), b.run("--server", "ca.test", b.path("logs")), b.run("--key", b.account(b.ca.Client(), "0"), b.path("logs")))
 		}},
 		"server-by-variable": {run: func(b *bench) []outputs {
 			b.env["CLEAR_AUTHZ_SERVER"] = b.ca.DirectoryURL()

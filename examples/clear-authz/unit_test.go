@@ -11,7 +11,7 @@ import (
 )
 
 func testAccount(t *testing.T, b *bench) *account.Account {
-	all, err := readAccounts(b.path("letsencrypt"))
+	all, err := account.Load(b.path("letsencrypt"))
 	require.NoError(t, err)
 	return all[0]
 }
@@ -57,16 +57,18 @@ func TestHostOf(t *testing.T) {
 	}
 }
 
+// TestOwner takes the owner from an authorization's URL, or from the logs if that does
+// not tell and they are of the same CA.
 func TestOwner(t *testing.T) {
-	for raw, want := range map[string]string{
-		"https://acme-v02.api.letsencrypt.org/acme/authz/2635782511/659126392189": "2635782511",
-		"https://acme-v02.api.letsencrypt.org/acme/authz-v3/317955742500":         "",
-		"https://localhost:14000/authZ/xqzuqxNPyQhNPmW349g_dCHgny-JmJTOBaBUD6JK":  "",
-		"https://ca.internal:9443/acme/acme/authz/SFOfDR5fJNyQyP8OsKJJZ8ud5L2ofd": "",
-		"https://ca.test/acme/authz/0123456789012345678901234567890123456789012":  "",
-		"https://ca.test/acme/authz/1/2/3":                                        "",
+	const plain = "https://ca.test/authZ/xqzuqxNPyQhNPmW349g_dCHgny-JmJTOBaBUD6JK"
+	for _, test := range []struct{ url, logged, want string }{
+		{"https://ca.test/acme/authz/1/2", "", "https://ca.test/acme/acct/1"},
+		{"https://ca.test/acme/authz/1/2", "https://ca.test/acme/acct/9", "https://ca.test/acme/acct/1"},
+		{plain, "", ""},
+		{plain, "https://CA.test:443/my-account/9", "https://CA.test:443/my-account/9"},
+		{plain, "https://elsewhere.test/my-account/9", ""},
 	} {
-		require.Equal(t, want, owner(raw), raw)
+		require.Equal(t, test.want, owner(test.url, map[string]string{test.url: test.logged}), test)
 	}
 }
 
@@ -76,49 +78,53 @@ func TestAssign(t *testing.T) {
 	urls := []string{"https://ca.test/acme/authz/2/20", "https://ca.test/acme/authz/1/10", "https://ca.test/acme/authz/2/21",
 		"https://ca.test/acme/authz/3/30", "https://ca.test/acme/authz-v3/40"}
 
-	jobs, strangers, unowned := assign(urls, []*account.Account{one, two}, false)
+	jobs, strangers, unowned := assign(urls, nil, []*account.Account{one, two}, false)
 	require.Equal(t, []job{{one, urls[1:2]}, {two, []string{urls[0], urls[2]}}}, jobs)
 	require.Equal(t, map[string]int{"3": 1}, strangers)
 	require.Equal(t, 1, unowned)
 
-	jobs, strangers, unowned = assign(urls, []*account.Account{one}, true)
+	jobs, strangers, unowned = assign(urls, nil, []*account.Account{one}, true)
 	require.Equal(t, []job{{one, []string{urls[1], urls[4]}}}, jobs)
 	require.Equal(t, map[string]int{"2": 2, "3": 1}, strangers)
 	require.Zero(t, unowned)
 
-	jobs, _, _ = assign(urls[:1], []*account.Account{one}, true)
+	jobs, _, _ = assign(urls[:1], nil, []*account.Account{one}, true)
 	require.Empty(t, jobs)
 
-	_, _, unowned = assign(urls, []*account.Account{one}, false) // there is another that the CA did not tell
+	_, _, unowned = assign(urls, nil, []*account.Account{one}, false) // there is another that the CA did not tell
 	require.Equal(t, 1, unowned)
+
+	owners := map[string]string{urls[4]: "https://ca.test/acme/acct/2"} // as the log says
+	jobs, _, unowned = assign(urls[4:], owners, []*account.Account{one, two}, false)
+	require.Equal(t, []job{{two, urls[4:]}}, jobs)
+	require.Zero(t, unowned)
 }
 
-// TestChooseServer checks that a CA is taken from the flag or the logs, and never
+// TestChooseServers checks that CAs are taken from the flag or the logs, and never
 // unasked.
-func TestChooseServer(t *testing.T) {
+func TestChooseServers(t *testing.T) {
 	const production = "https://acme-v02.api.letsencrypt.org/acme/authz/1/2"
 	const old = "https://acme-v01.api.letsencrypt.org/acme/authz/0123456789012345678901234567890123456789012"
-	s, err := chooseServer(options{}, nil)
-	require.NoError(t, err)
-	require.Equal(t, server{}, s)
-
-	s, err = chooseServer(options{}, []string{production, old})
-	require.NoError(t, err)
-	require.Equal(t, server{host: "acme-v02.api.letsencrypt.org"}, s)
-	require.True(t, s.isLetsEncrypt())
-
-	s, err = chooseServer(options{}, []string{old})
-	require.NoError(t, err)
-	require.Equal(t, server{}, s)
-
-	s, err = chooseServer(options{server: "ca.test"}, []string{production})
-	require.NoError(t, err)
-	require.Equal(t, server{host: "ca.test"}, s)
-	require.False(t, s.isLetsEncrypt())
-
-	for host, directory := range directories {
-		require.Equal(t, host, hostOf(directory))
+	const other = "https://ca.test/acme/authz/1/"
+	for _, test := range []struct {
+		named string
+		key   *keyFile
+		urls  []string
+		want  []server
+	}{
+		{"", nil, nil, nil},
+		{"", nil, []string{old}, nil},
+		{"", nil, []string{production, old}, []server{{host: "acme-v02.api.letsencrypt.org"}}},
+		{"", nil, []string{production, other + "1", other + "2"}, []server{{host: "ca.test"}, {host: "acme-v02.api.letsencrypt.org"}}},
+		{"", &keyFile{}, []string{production, old}, []server{{host: "acme-v02.api.letsencrypt.org"}}},
+		{"ca.test", nil, []string{production}, []server{{host: "ca.test"}}},
+	} {
+		got, err := chooseServers(options{server: test.named}, test.key, test.urls)
+		require.NoError(t, err)
+		require.Equal(t, test.want, got)
 	}
+	_, err := chooseServers(options{}, &keyFile{}, []string{production, other + "1"})
+	require.Equal(t, exitUsage, err.(*problem).code)
 }
 
 func TestLooksLikeKey(t *testing.T) {
