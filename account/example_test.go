@@ -126,14 +126,6 @@ func ExampleLoad() {
 	// https://acme-v02.api.letsencrypt.org/acme/acct/2603349847
 }
 
-// The accounts of a machine; of a copy of one here. Usually root is os.DirFS("/").
-func ExampleDiscover() {
-	root := os.DirFS("testdata/traefik/json-info")
-	accounts, err := account.Discover(root, ".")
-	fmt.Println(len(accounts), err) // Traefik's file is at none of its usual places
-	// Output: 0 <nil>
-}
-
 func ExampleMatch() {
 	accounts, err := account.Load("testdata/lego/4.35.2-account-key-types/lego")
 	if err != nil {

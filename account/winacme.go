@@ -45,7 +45,7 @@ func WinAcme(fsys fs.FS) ([]*Account, error) {
 	return s.result(`win-acme's directory for a server, below C:\ProgramData\win-acme, which holds Signer_v2`)
 }
 
-var errProtected = errors.New("Windows protects the key so that only this machine can read it;" +
+var errProtected = errors.New("the key is protected by Windows, so that only the machine that made it can read it;" +
 	" there, set EncryptConfig to false in win-acme's settings.json and run: wacs.exe --encrypt")
 
 func (s *store) winAcme(name string) {
