@@ -22,6 +22,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 
 	"github.com/klauspost/compress/gzip"
 )
@@ -32,6 +33,9 @@ func main() {
 	log := flag.String("history", "", "read this `file` instead")
 	flag.Parse()
 	if *log != "" {
+		if os.Getenv("GOGC") == "" {
+			debug.SetGCPercent(200) // as clear-authz does
+		}
 		if err := history(os.Stdout, *log); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			os.Exit(1)
