@@ -61,11 +61,7 @@ type discovery struct {
 
 // read reads a place with the reader of a client.
 func (d *discovery) read(f format, place string) {
-	sub, err := fs.Sub(d.root, place)
-	if err != nil {
-		return
-	}
-	accounts, err := f.read(sub)
+	accounts, err := f.read(sub(d.root, place))
 	if len(accounts) == 0 && isElsewhere(err) {
 		return
 	}

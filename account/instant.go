@@ -37,6 +37,9 @@ func instantFile(s *store, name string, data []byte, mode fs.FileMode) bool {
 	if json.Unmarshal(data, &stored) != nil || stored.Key == "" {
 		return false
 	}
+	if !s.isUnambiguous(name, data) {
+		return true
+	}
 	der, err := anyBase64(stored.Key)
 	if err != nil {
 		s.fault(name, errors.New("key_pkcs8 is not base64"))

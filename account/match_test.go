@@ -1,6 +1,9 @@
 package account
 
 import (
+	"os"
+	"path"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -167,4 +170,45 @@ func TestOwner(t *testing.T) {
 	} {
 		require.Equal(t, want, Owner(resource), resource)
 	}
+}
+
+// TestMatchRecorded has all recorded accounts of all clients together. Each URL goes to
+// the account that its number names; without a number, to the one that the log named.
+func TestMatchRecorded(t *testing.T) {
+	var all []*Account
+	for client, how := range recorded {
+		scenarios, err := os.ReadDir(filepath.Join("testdata", client))
+		require.NoError(t, err)
+		for _, scenario := range scenarios {
+			accounts, err := how.read(os.DirFS(filepath.Join(restore(t, filepath.Join(client, scenario.Name())), how.dir)))
+			require.NoError(t, err)
+			all = append(all, accounts...)
+		}
+	}
+	numbered, plain := 0, 0
+	for _, a := range all {
+		if a.URL == "" {
+			continue
+		}
+		found, err := Match(all, a.URL)
+		require.NoError(t, err)
+		require.Same(t, a, found)
+		if number := path.Base(a.URL); isNumber(number) {
+			numbered++
+			found, err = Match(all, boulder+"/acme/authz/"+number+"/1234567")
+			require.NoError(t, err)
+			require.Same(t, a, found)
+			continue
+		}
+		plain++
+		authorization := "https://" + hostOfURL(a.URL) + "/authZ/aIxiDG1UQS2wGRaYYRoYmw"
+		groups := GroupByAccount(all, []Resource{{URL: authorization, Owner: a.URL}})
+		require.Same(t, a, groups[0].Account)
+	}
+	require.Equal(t, []int{23, 6}, []int{numbered, plain})
+	_, err := Match(all, "https://localhost:14000/authZ/aIxiDG1UQS2wGRaYYRoYmw")
+	require.ErrorIs(t, err, ErrAmbiguous, "three accounts of different machines are at that address")
+	_, err = Match(all, boulder+"/acme/authz/1/2")
+	require.ErrorIs(t, err, ErrNoAccount)
+	require.Len(t, err.(*MatchError).Candidates, 24, "and the one without a URL")
 }

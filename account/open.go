@@ -66,13 +66,10 @@ func Open(fsys fs.FS, name string) ([]*Account, error) {
 
 // openDir reads a directory of one client or more, or the places below it.
 func openDir(fsys fs.FS, dir string) ([]*Account, error) {
-	sub, err := fs.Sub(fsys, dir)
-	if err != nil {
-		return nil, fileError(dir, err)
-	}
-	accounts, err := readAny(sub, formats)
+	inside := sub(fsys, dir)
+	accounts, err := readAny(inside, formats)
 	if len(accounts) == 0 && (err == nil || isElsewhere(err)) {
-		accounts, err = Discover(sub, ".")
+		accounts, err = Discover(inside, ".")
 	}
 	if len(accounts) == 0 && err == nil {
 		if accounts = inDirectory(fsys, dir, formats); len(accounts) > 0 {
@@ -170,11 +167,7 @@ func inDirectory(fsys fs.FS, name string, formats []format) (found []*Account) {
 			break
 		}
 		dir = path.Dir(dir)
-		sub, err := fs.Sub(fsys, dir)
-		if err != nil {
-			break
-		}
-		accounts, _ := readAny(sub, formats) // faults elsewhere are none of this file's
+		accounts, _ := readAny(sub(fsys, dir), formats) // faults elsewhere are none of this file's
 		for _, a := range accounts {
 			if a.Path = path.Join(dir, a.Path); a.Path == name || strings.HasPrefix(a.Path, name+"/") {
 				found = append(found, a)

@@ -27,3 +27,18 @@ func TestCertbotPipe(t *testing.T) {
 		require.Equal(t, []string{"account: accounts/ca.example/dir/0/" + file + ": not a regular file"}, faults(t, err))
 	}
 }
+
+// TestReadersPipe has pipes where the readers of other clients expect files.
+func TestReadersPipe(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{
+		"accounts/ca.example/you/you.key", "ca/ca.example/directory/account.key", "private/key.pem", "acme_account+key", "acme.json",
+		"lacme-accountd.conf", "account.key", "Signer_v2", "server/account/acct.json", "terraform.tfstate", "all.yaml",
+	} {
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o700))
+		require.NoError(t, syscall.Mkfifo(filepath.Join(dir, name), 0o600))
+	}
+	accounts, err := Load(dir)
+	require.Empty(t, accounts)
+	require.ErrorContains(t, err, "not a regular file")
+}

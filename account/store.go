@@ -99,6 +99,17 @@ func parseJSON(data []byte, v any) error {
 	return nil
 }
 
+// isUnambiguous reports whether no member of the JSON in a file is there twice; if one
+// is, it notes that.
+func (s *store) isUnambiguous(name string, data []byte) bool {
+	var v any
+	if parseJSON(data, &v) != nil {
+		s.fault(name, errors.New("JSON with a member that is there twice"))
+		return false
+	}
+	return true
+}
+
 // keyFile returns an account with the key in a file of PEM, DER or a JWK, or
 // nil without the file or with another fault, which it notes.
 func (s *store) keyFile(name string) *Account {

@@ -66,6 +66,10 @@ func terraformFile(s *store, name string, data []byte, mode fs.FileMode) bool {
 			}
 		}
 	}
+	if (known || len(certificates) > 0) && !s.isUnambiguous(name, data) {
+		s.accounts = slices.DeleteFunc(s.accounts, func(a *Account) bool { return a.Path == name })
+		return true
+	}
 	for _, c := range certificates { // whose registration may be in another state
 		if a := s.newAccount(name, mode, []byte(c.Key)); a != nil && !s.hasKey(a) {
 			s.add(a)

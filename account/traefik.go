@@ -62,6 +62,9 @@ func traefikFile(s *store, name string, data []byte, mode fs.FileMode) bool {
 	for _, resolver := range slices.Sorted(maps.Keys(resolvers)) {
 		var stored traefikResolver
 		if json.Unmarshal(resolvers[resolver], &stored) == nil && stored.Account != nil && stored.Account.PrivateKey != "" {
+			if !known && !s.isUnambiguous(name, data) {
+				return true
+			}
 			known = true
 			s.traefik(name, mode, &stored)
 		}
