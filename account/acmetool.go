@@ -32,9 +32,11 @@ func Acmetool(fsys fs.FS) ([]*Account, error) {
 			if a == nil {
 				continue
 			}
-			if name, err := url.PathUnescape(path.Base(server)); err == nil {
-				a.Directory = s.safeURL(server, "its name", "https://"+name)
+			name, err := url.PathUnescape(path.Base(server))
+			if err != nil {
+				name = path.Base(server) // which is no URL
 			}
+			a.Directory = s.safeURL(server, "its name", "https://"+name)
 			s.add(a)
 		}
 	}

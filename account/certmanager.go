@@ -160,9 +160,8 @@ func (m *manifest) names(secret *manifest) bool {
 // isAccount reports whether a secret looks like an account's rather than that of a
 // certificate or of anything else.
 func (m *manifest) isAccount() bool {
-	_, hasCertificate := m.Data["tls.crt"]
-	_, hasKey := m.Data["tls.key"]
-	return hasKey && !hasCertificate && m.Type != "kubernetes.io/tls"
+	has := func(member string) bool { return m.Data[member] != "" || m.Text[member] != "" }
+	return has("tls.key") && !has("tls.crt") && m.Type != "kubernetes.io/tls"
 }
 
 func (c *cluster) account(s *store, issuer, secret *manifest) {

@@ -407,3 +407,22 @@ func FuzzParseKey(f *testing.F) {
 		requireSigns(t, key)
 	})
 }
+
+// TestParseKeyDER parses what is in PEM blocks without the PEM.
+func TestParseKeyDER(t *testing.T) {
+	for _, name := range []string{"rsa2048-pkcs1.pem", "rsa4096-pkcs8.pem", "p384-sec1.pem", "p521-pkcs8.pem"} {
+		data, err := os.ReadFile(filepath.Join("testdata/keys", name))
+		require.NoError(t, err)
+		block, _ := pem.Decode(data)
+		key, err := ParseKey(block.Bytes)
+		require.NoError(t, err, name)
+		require.Equal(t, parsed(t, name).Public(), key.Public())
+		_, err = ParseKey(block.Bytes[:len(block.Bytes)-1])
+		require.ErrorIs(t, err, ErrNoPrivateKey, "cut off, and not DER any more")
+	}
+	data, err := os.ReadFile("testdata/keys/rsa2048-public.pem")
+	require.NoError(t, err)
+	block, _ := pem.Decode(data)
+	_, err = ParseKey(block.Bytes)
+	require.ErrorIs(t, err, ErrMalformedKey)
+}
