@@ -117,7 +117,7 @@ func (p *caddy) console(s *stream, rest []byte) []byte {
 // unixSeconds reads seconds since 1970, with a fraction.
 func unixSeconds(b []byte) (time.Time, bool) {
 	f, err := strconv.ParseFloat(string(b), 64)
-	if err != nil || f < 0 || f > 1e11 {
+	if err != nil || f < 1e9 || f > 1e11 { // less is a number that was cut
 		return time.Time{}, false
 	}
 	whole, fraction := math.Modf(f)
@@ -311,19 +311,22 @@ func (p *caddy) obtained(s *stream, name string) {
 // failed reads why a certificate was not issued.
 func (p *caddy) failed(s *stream, name string) {
 	text := p.text(s, "error")
-	if p.active[name] == nil {
+	if p.active[name] == nil { // there was no order yet: the CA was not reached, or refused the account or the order
+		s.order = nil
+		if problem := goProblem(text); problem != nil {
+			s.emit(Event{Kind: ProblemSeen, Problem: problem})
+		} else if cause := goCause(text); cause != "" {
+			s.fail(cause, text, "")
+		}
 		return
 	}
 	p.use(s, name)
 	defer p.drop(name)
-	if strings.Contains(text, "urn:ietf:params:acme:error:rateLimited") {
-		s.emit(Event{Kind: ProblemSeen, Order: s.orderID(), Problem: &Problem{
-			Type: "urn:ietf:params:acme:error:rateLimited", Detail: clip(text, maxDetail), Status: http.StatusTooManyRequests,
-		}})
-		return
-	}
-	if strings.Contains(text, "urn:ietf:params:acme:error:") {
-		return // the problem is that of a challenge, or was told with the request
+	if problem := goProblem(text); problem != nil {
+		if problem.Type == "urn:ietf:params:acme:error:rateLimited" {
+			s.emit(Event{Kind: ProblemSeen, Order: s.orderID(), Problem: problem})
+		}
+		return // else it is that of a challenge, or was told with the request
 	}
 	if cause := goCause(text); cause != "" {
 		s.fail(cause, text, name)

@@ -435,8 +435,8 @@ func (p *certManager) failed(s *stream, o *certManagerObject, err string) {
 	}
 }
 
-// goProblem reads "429 urn:ietf:params:acme:error:rateLimited: detail", as golang.org/x/crypto/acme writes it, nil if an error
-// has none.
+// goProblem reads "429 urn:ietf:params:acme:error:rateLimited: detail", as golang.org/x/crypto/acme writes it, or "HTTP 429
+// urn:ietf:params:acme:error:rateLimited - detail", as acmez does; nil if an error has none.
 func goProblem(err string) *Problem {
 	i := strings.Index(err, " urn:")
 	if i < 3 {
@@ -446,7 +446,8 @@ func goProblem(err string) *Problem {
 	if !ok {
 		return nil
 	}
-	kind, detail, _ := strings.Cut(err[i+1:], ": ")
+	kind, detail, _ := strings.Cut(err[i+1:], " ")
+	kind, detail = strings.TrimSuffix(kind, ":"), strings.TrimPrefix(detail, "- ")
 	detail, _, _ = strings.Cut(detail, "; subproblems:")
 	return &Problem{Type: clip(kind, maxDetail), Detail: clip(strings.TrimSpace(detail), maxDetail), Status: status}
 }

@@ -276,7 +276,9 @@ func (d *document) kubernetesOrder(s *stream, spec, status ref) {
 		a.Order = o.ID
 		s.emit(Event{Kind: AuthorizationSeen, Authorization: a})
 	}
-	if cause := goCause(reason); cause != "" {
+	if problem := goProblem(reason); problem != nil {
+		s.emit(Event{Kind: ProblemSeen, Problem: problem, Order: &Order{ID: o.ID, URL: o.URL}})
+	} else if cause := goCause(reason); cause != "" {
 		s.emit(Event{Kind: FailureSeen, Cause: cause, Message: clip(reason, maxDetail), Order: &Order{ID: o.ID, URL: o.URL}})
 	}
 }

@@ -44,6 +44,9 @@ func FuzzEvents(f *testing.F) {
 		data := strings.Join(log.log, "\n") + "\n"
 		f.Add([]byte(data), len(data)/2)
 	}
+	for _, log := range tableLogs() {
+		f.Add(log, len(log)/2)
+	}
 	f.Fuzz(func(t *testing.T, data []byte, at int) {
 		if bytes.HasPrefix(data, []byte("\x1f\x8b")) || len(data) > 1<<14 {
 			return

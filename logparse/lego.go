@@ -209,13 +209,12 @@ var legoCauses = []struct {
 	text  string
 	cause Cause
 }{
+	{"could not start HTTP", CauseCheck}, // before "error presenting token", which goes around it
 	{"error presenting token", CauseDNS},
 	{"could not find zone", CauseDNS},
 	{"time limit exceeded", CauseCheck},
 	{"did not return the expected TXT record", CauseCheck},
 	{"propagation", CauseCheck},
-	{"could not start HTTP", CauseCheck},
-	{"could not start HTTPS", CauseCheck},
 	{"could not determine solvers", CauseCheck},
 	{"hook", CauseHook},
 	{"dial tcp", CauseNetwork},

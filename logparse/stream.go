@@ -286,7 +286,7 @@ func (s *stream) mark(text []byte) {
 
 // fail tells that something went wrong at the client, with one name or, if that is empty, the run.
 func (s *stream) fail(cause Cause, message, name string) {
-	e := Event{Kind: FailureSeen, Cause: cause, Message: clip(message, maxDetail)}
+	e := Event{Kind: FailureSeen, Cause: cause, Message: clip(strings.TrimSpace(message), maxDetail)}
 	if name != "" {
 		e.Authorization = s.named(name, "")
 	}
