@@ -44,7 +44,7 @@ var formats = []format{
 	{"simp_le", SimpLe, nil, nil},
 	{"posh-acme", PoshACME, nil, []string{"~/.config/Posh-ACME", "~/AppData/Local/Posh-ACME", "~/Library/Preferences/Posh-ACME"}},
 	{"win-acme", WinAcme, nil, []string{"ProgramData/win-acme/*"}},
-	{"cert-manager", CertManager, certManagerFile, nil},
+	{"cert-manager", CertManager, parseCertManager, nil},
 	{"terraform", Terraform, terraformFile, nil},
 	{"instant-acme", InstantAcme, instantFile, nil},
 	{"acme-tiny", AcmeTiny, nil, nil}, // a name that others give to a key, too

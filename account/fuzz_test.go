@@ -25,14 +25,18 @@ func everything(t testing.TB) fstest.MapFS {
 	maps.Copy(fsys, files(t, map[string]string{
 		"srv/simp/account_key.json": jwk,
 		"srv/simp/account_reg.json": regr("https://acme-v01.api.letsencrypt.org/acme/reg/1"),
-		"srv/kubernetes/all.yaml": `kind: List
+		"srv/kubernetes/all.yaml": `apiVersion: v1
+kind: List
 items:
-- kind: ClusterIssuer
+- apiVersion: cert-manager.io/v1
+  kind: ClusterIssuer
   metadata: {name: le}
   spec: {acme: {server: "https://k.example/dir", email: a@example.com, privateKeySecretRef: {name: key}}}
   status: {acme: {uri: "https://k.example/acct/1"}}
 ---
+apiVersion: v1
 kind: Secret
+type: Opaque
 metadata: {name: key, namespace: cert-manager, creationTimestamp: "2026-11-23T21:30:34Z"}
 data: {tls.key: ` + base64.StdEncoding.EncodeToString(rsaPEM) + `}
 `,

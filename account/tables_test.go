@@ -34,9 +34,7 @@ func TestTables(t *testing.T) {
 		"uacme":        {Uacme, uacmeTable()},
 		"lacme":        {Lacme, lacmeTable()},
 		"simp_le":      {SimpLe, simpLeTable(t)},
-		"posh-acme":    {PoshACME, poshACMETable(t)},
 		"win-acme":     {WinAcme, winAcmeTable(t)},
-		"cert-manager": {CertManager, certManagerTable(t)},
 		"terraform":    {Terraform, terraformTable(t)},
 		"instant-acme": {InstantAcme, instantTable(t)},
 		"acme-tiny":    {AcmeTiny, acmeTinyTable()},
@@ -252,21 +250,6 @@ func simpLeTable(t testing.TB) map[string]map[string]string {
 	}
 }
 
-func poshACMETable(t testing.TB) map[string]map[string]string {
-	const bom = "\ufeff"
-	key := string(testJWK(t, "p256-parameters-sec1.pem", nil))
-	account := func(key string) string {
-		return `{"id": "1", "status": "valid", "contact": ["mailto:a@example.com"], "location": "https://ca.example/acct/1", "key": ` + key + `, "alg": "ES256", "KeyLength": "ec-256", "sskey": null}`
-	}
-	return map[string]map[string]string{
-		"nothing":         {"LE_PROD/dir.json": `{}`},
-		"with marks":      {"LE_PROD/dir.json": bom + `{"location": "https://ca.example/dir", "newOrder": "https://ca.example/order"}`, "LE_PROD/1/acct.json": bom + account(key)},
-		"no directory":    {"LE_PROD/1/acct.json": account(key), "LE_STAGE/1/acct.json": strings.ReplaceAll(account(key), "ca.example", "acme-staging-v02.api.letsencrypt.org")},
-		"a protected key": {"LE_PROD/1/acct.json": account(`"01000000d08c9ddf"`)},
-		"broken":          {"a/1/acct.json": `{`, "b/1/acct.json": account(`{"kty": "EC"}`), "c/dir.json": `{"location": "https://other.example/dir"}`, "c/1/acct.json": account(key)},
-	}
-}
-
 func winAcmeTable(t testing.TB) map[string]map[string]string {
 	var ec struct{ D, X, Y string }
 	require.NoError(t, json.Unmarshal(testJWK(t, "p256-parameters-sec1.pem", nil), &ec))
@@ -295,33 +278,6 @@ func winAcmeTable(t testing.TB) map[string]map[string]string {
 		"another key is registered": {"Signer_v2": signer("RS256", rsaExport), "Registration_v2": registration},
 		"broken":                    {"Signer_v2": "clear-AAAA", "a_Signer_v2": signer("ES256", "{"), "b_Signer_v2": signer("RS256", "<x"), "c_Signer_v2": signer("ES999", `{"HashSize": 999, "D": "AA=="}`)},
 		"a broken registration":     {"Signer_v2": signer("ES256", ecExport), "Registration_v2": "{"},
-	}
-}
-
-func certManagerTable(t testing.TB) map[string]map[string]string {
-	encoded := base64.StdEncoding.EncodeToString([]byte(pemOf(t, "rsa2048-pkcs1.pem")))
-	secret := func(name, namespace, more string) string {
-		return "kind: Secret\nmetadata: {name: " + name + ", namespace: " + namespace + `, creationTimestamp: "2026-11-23T21:30:34Z"}` + "\n" + more + "\n---\n"
-	}
-	issuer := func(kind, name, namespace, server string) string {
-		return "kind: " + kind + "\nmetadata: {name: le, namespace: " + namespace + "}\nspec: {acme: {server: " + server + ", email: a@example.com, privateKeySecretRef: {name: " + name + "}}}\n" +
-			"status: {acme: {uri: " + server + "/acct/1}}\n---\n"
-	}
-	key := "type: Opaque\ndata: {tls.key: " + encoded + "}"
-	return map[string]map[string]string{
-		"nothing":                      {"x.yaml": "kind: Deployment\n---\nkind: [\n", "y.json": "{", "z.yml": ""},
-		"two files":                    {"secret.yaml": secret("k", "default", key), "issuer.yml": issuer("Issuer", "k", "default", "https://ca.example")},
-		"another namespace":            {"all.yaml": secret("k", "default", key) + issuer("Issuer", "k", "other", "https://ca.example")},
-		"of the cluster":               {"all.yaml": secret("k", "cert-manager", key) + issuer("ClusterIssuer", "k", "", "https://ca.example")},
-		"two issuers, one secret":      {"all.yaml": secret("k", "a", key) + issuer("Issuer", "k", "a", "https://ca.example") + issuer("ClusterIssuer", "k", "", "https://b.example")},
-		"a list in JSON":               {"all.json": `{"kind": "List", "items": [{"kind": "Secret", "metadata": {"name": "k", "namespace": "a"}, "type": "Opaque", "data": {"tls.key": "` + encoded + `"}}]}`},
-		"in the clear":                 {"all.yaml": secret("k", "a", "stringData:\n  tls.key: |\n    "+strings.ReplaceAll(strings.TrimSpace(pemOf(t, "rsa2048-pkcs1.pem")), "\n", "\n    "))},
-		"another member":               {"all.yaml": secret("k", "a", "data: {private: "+encoded+"}") + strings.Replace(issuer("Issuer", "k", "a", "https://ca.example"), "{name: k}", "{name: k, key: private}", 1)},
-		"those of certificates":        {"all.yaml": secret("a", "x", "type: kubernetes.io/tls\ndata: {tls.key: "+encoded+"}") + secret("b", "x", "data: {tls.crt: eA==, tls.key: "+encoded+"}")},
-		"no base64":                    {"all.yaml": secret("k", "a", "data: {tls.key: '***'}")},
-		"no key":                       {"all.yaml": secret("k", "a", "data: {tls.key: eA==}")},
-		"an account of another server": {"all.yaml": secret("k", "a", key) + strings.Replace(issuer("Issuer", "k", "a", "https://ca.example"), "uri: https://ca.example", "uri: https://other.example", 1)},
-		"an alias bomb":                {"all.yaml": "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nitems: [*e,*e,*e,*e,*e,*e,*e,*e,*e]\n"},
 	}
 }
 
