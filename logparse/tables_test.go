@@ -194,6 +194,7 @@ func modMDTable() map[string]string {
 		"done":             join(start, line(50, "notice", "AH10059: The Managed Domain a.example has been setup and changes will be activated on next (graceful) server restart."), end),
 		"a cut answer":     start + "\n" + order + join(line(42, "trace2", `md_acme.c(297): response: {\n  "status": "pending",\n  "identifiers": [{"type":"dns","value":"a.example"}],\n  "authorizations": [\n    "https://ca.example/acme/authz/1/2",\n    "https://ca.example/acme/authz/1/3`)),
 		"the network":      join(start, line(42, "error", "(111)Connection refused: md[a.example] while[Contacting ACME server for a.example at https://ca.example/dir] detail[Unsuccessful in contacting ACME server at <https://ca.example/dir>.]")),
+		"valid":            join(start, line(45, "debug", `md_acme_authz.c(201): ACME server authz: challenge 'valid' for a.example at https://ca.example/acme/authz/1/2. Exact response was: {"status":"valid"}`)),
 		"no challenge":     join(start, line(42, "warn", "AH10056: processing a.example: none of the offered challenge types for domain a.example are supported.")),
 		"a DNS command":    join(start, line(42, "error", "(70008)Partial results: md[a.example] while[Setting up challenge 'dns-01' for domain a.example] detail[MDChallengeDns01 command failed to execute]")),
 		"the server stops": start + "\n" + order + join(end),
