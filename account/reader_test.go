@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/pem"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -81,4 +82,15 @@ func base64DER(t testing.TB, data []byte) string {
 	block, _ := pem.Decode(data)
 	require.NotNil(t, block)
 	return base64.StdEncoding.EncodeToString(block.Bytes)
+}
+
+// TestReadersManyFiles has a directory full of files that may be anything.
+func TestReadersManyFiles(t *testing.T) {
+	contents := map[string]string{}
+	for i := range maxParsed + 1 {
+		contents[fmt.Sprintf("%03d.json", i)] = "{}"
+	}
+	accounts, err := Traefik(files(t, contents))
+	require.Empty(t, accounts)
+	require.EqualError(t, err, "account: .: more than 200 files that may hold accounts; name the one that does")
 }

@@ -290,10 +290,19 @@ func hostOfURL(rawURL string) string {
 	return strings.ToLower(u.Host)
 }
 
+// maxParsed is how many files of one directory are read to see whether they hold
+// accounts; some of those that clients use have other programs' files, too.
+const maxParsed = 200
+
 // parseAll reads the files with a suffix that are in the directory itself. What is
 // not of the shape that parse knows is left alone.
 func (s *store) parseAll(parse func(s *store, name string, data []byte, mode fs.FileMode) bool, suffixes ...string) {
-	for _, name := range s.files(".", suffixes...) {
+	names := s.files(".", suffixes...)
+	if len(names) > maxParsed {
+		s.fault(".", fmt.Errorf("more than %d files that may hold accounts; name the one that does", maxParsed))
+		return
+	}
+	for _, name := range names {
 		if data, mode, err := readFile(s.fsys, name); err == nil {
 			parse(s, name, data, mode)
 		} else if errors.Is(err, fs.ErrPermission) {
