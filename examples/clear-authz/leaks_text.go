@@ -222,7 +222,7 @@ func (t *textReport) worst(title string, groups []leakGroup, least int) {
 	var bars []bar
 	for _, g := range groups {
 		if g.Leaked > 0 && (g.Key != "" || len(groups) > 1) {
-			bars = append(bars, bar{cmp.Or(g.Key, "(not told)"), g.Leaked, fmt.Sprintf("of %d", g.Authorizations), t.paint.bad})
+			bars = append(bars, bar{cmp.Or(strings.TrimPrefix(g.Key, "https://"), "(not told)"), g.Leaked, fmt.Sprintf("of %d", g.Authorizations), t.paint.bad})
 		}
 	}
 	if len(bars) == 0 || len(groups) < least {
