@@ -292,6 +292,7 @@ func terraformTable(t testing.TB) map[string]map[string]string {
 	registration := resource("acme_registration", `{"account_key_pem": `+key+`, "registration_url": "https://acme-staging-v02.api.letsencrypt.org/acme/acct/1", "email_address": "a@example.com"}`)
 	certificate := resource("acme_certificate", `{"account_key_pem": `+key+`, "certificate_pem": "x"}`)
 	return map[string]map[string]string{
+		"beside other providers'":  {"terraform.tfstate": "\ufeff" + state(resource("x_user", `{"email_address": ["a"], "account_key_pem": 1}`), registration)},
 		"nothing":                  {"terraform.tfstate": state(resource("aws_instance", `{"account_key_pem": 1}`)), "x.tfstate": "{"},
 		"a registration":           {"terraform.tfstate": state(registration, certificate)},
 		"a certificate by itself":  {"terraform.tfstate": state(certificate, certificate)},

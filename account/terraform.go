@@ -10,9 +10,11 @@ package account
 // is part of the provider's configuration, and not in the state.
 
 import (
+	"bytes"
 	"encoding/json"
 	"io/fs"
 	"slices"
+	"strings"
 )
 
 // Terraform reads the accounts in the state that Terraform keeps of the provider
@@ -36,7 +38,7 @@ type terraformState struct {
 	Resources []struct {
 		Type      string `json:"type"`
 		Instances []struct {
-			Attributes terraformAttributes `json:"attributes"`
+			Attributes json.RawMessage `json:"attributes"` // of other providers' resources, anything
 		} `json:"instances"`
 	} `json:"resources"`
 }
@@ -49,20 +51,23 @@ type terraformAttributes struct {
 
 func terraformFile(s *store, name string, data []byte, mode fs.FileMode) bool {
 	var state terraformState
-	if json.Unmarshal(data, &state) != nil {
+	if json.Unmarshal(bytes.TrimPrefix(data, []byte("\ufeff")), &state) != nil {
 		return false
 	}
 	var certificates []terraformAttributes
 	known := false
 	for _, r := range state.Resources {
 		for _, i := range r.Instances {
-			switch {
-			case i.Attributes.Key == "":
-			case r.Type == "acme_registration":
+			var attributes terraformAttributes
+			if !strings.HasPrefix(r.Type, "acme_") || json.Unmarshal(i.Attributes, &attributes) != nil || attributes.Key == "" {
+				continue
+			}
+			switch r.Type {
+			case "acme_registration":
 				known = true
-				s.terraform(name, mode, i.Attributes)
-			case r.Type == "acme_certificate":
-				certificates = append(certificates, i.Attributes)
+				s.terraform(name, mode, attributes)
+			case "acme_certificate":
+				certificates = append(certificates, attributes)
 			}
 		}
 	}

@@ -6,10 +6,10 @@ package account
 //
 //	Registration_v2                             {"Kid": "<account URL>", "Payload": {"contact": […]}, …}
 //	Signer_v2                                   the key
-//	NAME_Registration_v2, NAME_Signer_v2        of accounts with a name
+//	NAME.Registration_v2, NAME.Signer_v2        of accounts with a name
 //
-// Signer_v2 is {"KeyType": "ES256", "KeyExport": "…"}, in base64 after "clear-" or
-// nothing; or after "enc-" protected by Windows (DPAPI), which only the machine that
+// Signer_v2 is {"KeyType": "ES256", "KeyExport": "…"} after "clear-" or, in base64,
+// after nothing; or after "enc-" protected by Windows (DPAPI), which only the machine that
 // wrote it can read. KeyExport is, of an EC key, {"HashSize": 256, "D": "<base64>",
 // "X": …, "Y": …}; of an RSA key, .NET's XML.
 
