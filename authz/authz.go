@@ -83,7 +83,7 @@ type Manager struct {
 	Parallelism int
 
 	// Limiter paces all requests, those for nonces included.
-	// If it is nil, the CA's answers set the pace.
+	// If it is nil, the CA's profile and its answers set the pace.
 	Limiter *rate.Limiter
 
 	// Select reports whether Deactivate and Validate may change a, as just
@@ -105,6 +105,31 @@ type Manager struct {
 	// If it is nil, Validate answers a challenge without provisioning anything,
 	// so that the CA finds it failed and settles the authorization.
 	Solve func(ctx context.Context, a *acme.Authorization) (chal *acme.Challenge, cleanup func(), err error)
+
+	// CanSolve reports whether Solve can validate a. If it is nil, Clear takes it
+	// that Solve can, and chooses again where Solve's error matches
+	// ErrNoChallenge. It is called from several goroutines.
+	CanSolve func(a *acme.Authorization) bool
+
+	// Profiles says what CAs do; the first one counts that fits the CA. If none
+	// does, those of [Profiles] are asked.
+	Profiles []Profile
+
+	// Policy says how Clear and Plan choose.
+	Policy Policy
+
+	// KnownOrders returns the orders that list an authorization, as far as the
+	// caller knows them: from the client's logs, what it has stored, or the CA
+	// ([IndexOrders]). Clear spares what a living order needs, and saves
+	// requests where an order shows that all of it is over. If it is nil, the
+	// authorization's age decides. It is called from several goroutines.
+	KnownOrders func(authorizationURL string) []KnownOrder
+
+	// Journal remembers what is being changed and what was, so that a run that
+	// was killed can be repeated: what is done is not done again, and the
+	// failure budget holds across runs. If it is nil, nothing is remembered and
+	// the budget is that of one range. The Manager does not close it.
+	Journal Journal
 
 	// AllowHost reports whether URLs on host may be requested, besides those
 	// on the origins that the CA's directory names. The host is in lower case
@@ -155,6 +180,12 @@ type Result struct {
 	// now is valid or invalid.
 	Changed bool
 
+	// ChangedAt is when the CA said so.
+	ChangedAt time.Time
+
+	// Decision is what Clear, Plan or Apply chose to do, and why.
+	Decision Decision
+
 	// Err is this authorization's failure; others are not affected. It wraps
 	// [ErrForeign], [ErrNotOurs], [ErrGone], [ErrRefused], [ErrIgnored],
 	// [ErrPending], [ErrNoChallenge] or [ErrRateLimited] where one applies,
@@ -202,7 +233,7 @@ func (m *Manager) List(ctx context.Context, urls iter.Seq2[string, error]) iter.
 //
 // Sequences and errors are as in [Manager.List].
 func (m *Manager) Deactivate(ctx context.Context, urls iter.Seq2[string, error]) iter.Seq2[Result, error] {
-	return m.results(ctx, urls, (*session).deactivate)
+	return m.changes(ctx, urls, (*session).deactivate)
 }
 
 // Validate answers one challenge of each authorization that m.Select accepts
@@ -219,7 +250,7 @@ func (m *Manager) Deactivate(ctx context.Context, urls iter.Seq2[string, error])
 //
 // Sequences and errors are as in [Manager.List].
 func (m *Manager) Validate(ctx context.Context, urls iter.Seq2[string, error]) iter.Seq2[Result, error] {
-	return m.results(ctx, urls, (*session).validate)
+	return m.changes(ctx, urls, (*session).validate)
 }
 
 // URLs is a sequence of the given authorization URLs, for [Manager.List] and

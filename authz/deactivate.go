@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/crypto/acme"
 )
@@ -19,29 +20,57 @@ var deactivation = []byte(`{"status":"deactivated"}`)
 // deactivate is Deactivate for one URL.
 func (s *session) deactivate(ctx context.Context, url string) Result {
 	r := s.list(ctx, url)
-	if r.Err != nil || !deactivatable(r.Before) || !s.m.selects(r.Authorization) {
-		return r
+	if r.Err == nil && deactivatable(r.Before) && s.m.selects(r.Authorization) {
+		s.change(ctx, &r, ActionDeactivate, s.failuresOf(ActionDeactivate, r.Before))
+	}
+	return r
+}
+
+// failuresOf is what an action costs that was not asked of the budget.
+func (s *session) failuresOf(action Action, status string) int {
+	if status == acme.StatusValid || !s.profile.counts(action) {
+		return 0
+	}
+	return 1
+}
+
+// deactivateRead deactivates an authorization that was just read.
+func (s *session) deactivateRead(ctx context.Context, r *Result) {
+	if r.Err = s.hopeless(); r.Err != nil {
+		return
 	}
 	for try := 1; ; try++ {
-		rep, err := s.post(ctx, url, deactivation, false)
+		rep, err := s.post(ctx, r.URL, deactivation, false)
 		switch {
-		case err == nil && s.settled(&r, rep):
-			return r
+		case err == nil && s.settled(r, rep):
+			return
 		case refused(err):
-			s.explainRefusal(ctx, &r, err)
-			return r
+			s.explainRefusal(ctx, r, err)
+			return
 		case err != nil && !open(ctx, err):
 			r.Err = err
-			return r
+			return
 		}
-		if s.resolve(ctx, &r, try, err); r.Err != nil || r.Authorization.Status != r.Before {
-			return r
+		if s.resolve(ctx, r, try, err); r.Err != nil || r.Authorization.Status != r.Before {
+			return
 		}
 		if try == maxDeactivations {
 			r.Err = unsettled(err)
-			return r
+			return
 		}
 	}
+}
+
+// maxRefusals is how many refusals in a row show that a CA never deactivates.
+const maxRefusals = 3
+
+// hopeless is the answer of a CA that has refused so often that it need not be
+// asked again.
+func (s *session) hopeless() error {
+	if s.refusals.Load() < maxRefusals || s.deactivated.Load() {
+		return nil
+	}
+	return fmt.Errorf("%w: it refused the first %d, and was not asked again", ErrRefused, maxRefusals)
 }
 
 // deactivatable reports whether there is a way from that status to
@@ -67,7 +96,12 @@ func (s *session) settled(r *Result, rep *reply) bool {
 	}
 	r.Authorization = a
 	r.Changed = a.Status == acme.StatusDeactivated
+	if r.Changed {
+		r.ChangedAt = time.Now()
+		s.deactivated.Store(true)
+	}
 	if a.Status == r.Before || !final(a.Status) {
+		s.ignores.Store(true)
 		r.Err = fmt.Errorf("%w: status is %q", ErrIgnored, a.Status)
 	}
 	return true
@@ -78,28 +112,36 @@ func (s *session) settled(r *Result, rep *reply) bool {
 // 400. Reading it again shows whether it is still there; once is enough to
 // know the server.
 func (s *session) explainRefusal(ctx context.Context, r *Result, err error) {
-	known := s.refuses.Load() && malformed(err)
+	known := s.refusals.Load() > 0 && malformed(err)
 	if !known && s.reread(ctx, r) != nil {
 		return
 	}
 	if r.Authorization.Status == r.Before {
 		if malformed(err) {
-			s.refuses.Store(true)
+			s.refusals.Add(1)
 		}
 		r.Err = fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 }
 
-// resolve finds out what became of a deactivation without a usable answer. It
-// waits first: some CAs read from a replica that lags behind, and a second
-// deactivation of the same authorization may count twice.
+// resolve finds out what became of a deactivation without a usable answer. A
+// read that shows no change is believed only once the CA's replicas must have
+// it: a second deactivation of the same authorization may count twice.
 func (s *session) resolve(ctx context.Context, r *Result, try int, err error) {
 	s.log.InfoContext(ctx, "deactivation without a clear answer, reading again", "url", r.URL, "error", err)
-	if r.Err = sleep(ctx, growing(try)); r.Err != nil {
-		return
-	}
-	if s.reread(ctx, r) == nil {
-		r.Changed = r.Authorization.Status == acme.StatusDeactivated
+	pause := growing(try)
+	for _, pause := range []time.Duration{pause, s.profile.Lag - pause} {
+		if pause <= 0 {
+			return
+		}
+		if r.Err = sleep(ctx, pause); r.Err != nil || s.reread(ctx, r) != nil {
+			return
+		}
+		if r.Changed = r.Authorization.Status == acme.StatusDeactivated; r.Changed {
+			r.ChangedAt = time.Now()
+			s.deactivated.Store(true)
+			return
+		}
 	}
 }
 

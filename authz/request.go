@@ -55,11 +55,8 @@ const (
 	minBackoff = 500 * time.Millisecond
 	maxBackoff = 10 * time.Second
 
-	// Let's Encrypt answers 503 above 20 new nonces per second and address
-	// with a burst of 10. Two Managers side by side are over it; the Retry-After
-	// then slows both.
-	nonceRate     = 19
-	nonceBurst    = 9
+	// Two Managers side by side may be over the CA's limit on new nonces; its
+	// Retry-After then slows both.
 	maxNonceFetch = 8                // at once
 	maxNonceAge   = 60 * time.Second // OpenBao forgets them after 90
 )
@@ -86,8 +83,8 @@ type reply struct {
 	body []byte
 }
 
-// errTooLarge is the error of an answer over maxBody.
-var errTooLarge = fmt.Errorf("authz: answer is larger than %d bytes", maxBody)
+// errTooLarge is the error of an answer over its limit.
+var errTooLarge = errors.New("authz: answer is too large")
 
 // post signs payload for url and returns the CA's answer if its status is
 // 2xx. A nil payload makes it a POST-as-GET (§6.3). If repeatable is false, a
@@ -96,6 +93,11 @@ var errTooLarge = fmt.Errorf("authz: answer is larger than %d bytes", maxBody)
 // Its error is an *acme.Error for any other answer, a *RateLimitError, one
 // that wraps ErrUnreachable, the context's error, or that of the connection.
 func (q *requester) post(ctx context.Context, url string, payload []byte, repeatable bool) (*reply, error) {
+	return q.postUpTo(ctx, url, payload, repeatable, maxBody)
+}
+
+// postUpTo is post for an answer of up to limit bytes.
+func (q *requester) postUpTo(ctx context.Context, url string, payload []byte, repeatable bool, limit int64) (*reply, error) {
 	if err := q.health.refusal(); err != nil {
 		return nil, err
 	}
@@ -108,7 +110,7 @@ func (q *requester) post(ctx context.Context, url string, payload []byte, repeat
 		if err != nil {
 			return nil, unsentError{err}
 		}
-		return q.send(ctx, http.MethodPost, url, body)
+		return q.send(ctx, http.MethodPost, url, body, limit)
 	})
 }
 
@@ -170,7 +172,7 @@ func (q *requester) sign(url, nonce string, payload []byte) (string, error) {
 
 // send sends one request and reads the answer. A status other than 2xx is an
 // error, with the reply beside it.
-func (q *requester) send(ctx context.Context, method, url, body string) (*reply, error) {
+func (q *requester) send(ctx context.Context, method, url, body string, limit int64) (*reply, error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -190,7 +192,7 @@ func (q *requester) send(ctx context.Context, method, url, body string) (*reply,
 		q.nonces.put(resp.Header.Get("Replay-Nonce"))
 	}
 	rep := &reply{Response: resp}
-	rep.body, err = readBody(resp.Body)
+	rep.body, err = readBody(resp.Body, limit)
 	q.log.DebugContext(ctx, "request", "method", method, "url", url, "code", resp.StatusCode, "took", time.Since(started))
 	if resp.StatusCode/100 != 2 {
 		return rep, rep.problem()
@@ -202,10 +204,10 @@ func (q *requester) send(ctx context.Context, method, url, body string) (*reply,
 	return rep, nil
 }
 
-func readBody(r io.Reader) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(r, maxBody+1))
-	if err == nil && len(body) > maxBody {
-		return nil, errTooLarge
+func readBody(r io.Reader, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(body)) > limit {
+		return nil, fmt.Errorf("%w: larger than %d bytes", errTooLarge, limit)
 	}
 	return body, err
 }
@@ -559,16 +561,24 @@ type nonce struct {
 	from  time.Time
 }
 
-func newNoncePool(url string, size int) *noncePool {
+func newNoncePool(url string, size int, limit Rate) *noncePool {
 	p := &noncePool{
 		url:     url,
 		free:    make(chan nonce, 2*size),
 		fetches: make(chan struct{}, maxNonceFetch),
-		limiter: rate.NewLimiter(nonceRate, nonceBurst),
+		limiter: limit.nonceLimiter(),
 		granted: 1,
 	}
 	p.fetches <- struct{}{}
 	return p
+}
+
+// nonceLimiter keeps a little below the rate, and one below the burst.
+func (r Rate) nonceLimiter() *rate.Limiter {
+	if r.PerSecond <= 0 {
+		return rate.NewLimiter(rate.Inf, 1)
+	}
+	return rate.NewLimiter(rate.Limit(0.95*r.PerSecond), max(r.Burst-1, 1))
 }
 
 // put keeps a nonce that came with an answer, or drops one too many.
@@ -666,7 +676,7 @@ func (p *noncePool) fetch(ctx context.Context, q *requester) (string, error) {
 			}
 		}
 		first = false
-		return q.send(ctx, http.MethodHead, p.url, "")
+		return q.send(ctx, http.MethodHead, p.url, "", maxBody)
 	})
 	if err != nil {
 		return "", err

@@ -51,7 +51,8 @@ func limited(code int, retryAfter string) *fakeca.Answer {
 
 // Every kind of trouble with one authorization: what comes of it, how many
 // requests it takes, and how long. Times are exact but for the random quarter
-// of a backoff.
+// of a backoff. The profile is Boulder's: its reads may lag for 5 seconds, so a
+// deactivation without a clear answer is sent again only after them.
 func TestRetries(t *testing.T) {
 	date := func(s string) time.Time { d, _ := time.Parse(time.RFC3339, s); return d } // bubbles start at 2000-01-01
 	for _, tt := range []struct {
@@ -76,14 +77,14 @@ func TestRetries(t *testing.T) {
 		{name: "read: a 501", intercept: first(always, fakeca.Read, &fakeca.Answer{Status: 501}), code: 501, reads: 1},
 
 		{name: "deactivate: 500 though done", intercept: first(1, fakeca.Deactivate, &fakeca.Answer{After: true, Status: 500}), changed: true, reads: 2, changes: 1, min: 375 * time.Millisecond, max: 625 * time.Millisecond},
-		{name: "deactivate: 500 and not done", intercept: first(1, fakeca.Deactivate, fakeca.Problem(500, "serverInternal", "")), changed: true, reads: 2, changes: 2, min: 375 * time.Millisecond, max: 625 * time.Millisecond},
-		{name: "deactivate: 500 for ever", intercept: first(always, fakeca.Deactivate, fakeca.Problem(500, "serverInternal", "")), code: 500, reads: 4, changes: 3, min: 2 * time.Second, max: 5 * time.Second},
+		{name: "deactivate: 500 and not done", intercept: first(1, fakeca.Deactivate, fakeca.Problem(500, "serverInternal", "")), changed: true, reads: 3, changes: 2, min: 5 * time.Second, max: 5 * time.Second},
+		{name: "deactivate: 500 for ever", intercept: first(always, fakeca.Deactivate, fakeca.Problem(500, "serverInternal", "")), code: 500, reads: 7, changes: 3, min: 15 * time.Second, max: 15 * time.Second},
 		{name: "deactivate: the answer is lost", intercept: first(1, fakeca.Deactivate, &fakeca.Answer{After: true, Reset: true}), changed: true, reads: 2, changes: 1, min: 375 * time.Millisecond, max: 625 * time.Millisecond},
 		{name: "deactivate: the answer is cut", intercept: first(1, fakeca.Deactivate, &fakeca.Answer{After: true, Truncate: 20}), changed: true, reads: 2, changes: 1, min: 375 * time.Millisecond, max: 625 * time.Millisecond},
-		{name: "deactivate: the request is lost", intercept: first(1, fakeca.Deactivate, &fakeca.Answer{Reset: true}), changed: true, reads: 2, changes: 2, min: 375 * time.Millisecond, max: 625 * time.Millisecond},
+		{name: "deactivate: the request is lost", intercept: first(1, fakeca.Deactivate, &fakeca.Answer{Reset: true}), changed: true, reads: 3, changes: 2, min: 5 * time.Second, max: 5 * time.Second},
 		{name: "deactivate: 204, done", intercept: first(1, fakeca.Deactivate, &fakeca.Answer{After: true, Status: 204, Truncate: -1}), changed: true, reads: 2, changes: 1, min: 375 * time.Millisecond, max: 625 * time.Millisecond},
-		{name: "deactivate: 202 for ever", intercept: first(always, fakeca.Deactivate, &fakeca.Answer{Status: 202}), err: errors.New("nothing changed"), reads: 4, changes: 3, min: 2 * time.Second, max: 5 * time.Second},
-		{name: "deactivate: 204 for ever", intercept: first(always, fakeca.Deactivate, &fakeca.Answer{Status: 204}), err: errors.New("nothing changed"), reads: 4, changes: 3, min: 2 * time.Second, max: 5 * time.Second},
+		{name: "deactivate: 202 for ever", intercept: first(always, fakeca.Deactivate, &fakeca.Answer{Status: 202}), err: errors.New("nothing changed"), reads: 7, changes: 3, min: 15 * time.Second, max: 15 * time.Second},
+		{name: "deactivate: 204 for ever", intercept: first(always, fakeca.Deactivate, &fakeca.Answer{Status: 204}), err: errors.New("nothing changed"), reads: 7, changes: 3, min: 15 * time.Second, max: 15 * time.Second},
 		{name: "deactivate: a 408", intercept: first(always, fakeca.Deactivate, &fakeca.Answer{Status: 408}), code: 408, reads: 1, changes: 1},
 		{name: "deactivate: rateLimited with a 403", intercept: first(1, fakeca.Deactivate, fakeca.Problem(403, "rateLimited", "")), changed: true, reads: 1, changes: 2, min: 375 * time.Millisecond, max: 625 * time.Millisecond},
 		{name: "deactivate: badNonce for ever", intercept: first(always, fakeca.Deactivate, fakeca.Problem(400, "badNonce", "")), code: 400, reads: 1, changes: 9},

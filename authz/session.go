@@ -24,36 +24,79 @@ const maxDiscoveries = 3
 // said, and what was learnt about the CA and the account since.
 type session struct {
 	*requester
-	m       *Manager
-	origins origins
-	account accountCheck
-	refuses atomic.Bool // a deactivation was refused of an authorization that was there
+	*learnt
+	m         *Manager
+	directory acme.Directory
+	origins   origins
+	profile   *Profile
+}
+
+// learnt is what a session finds out about the CA and the account, and what
+// it spends.
+type learnt struct {
+	account     accountCheck
+	refusals    atomic.Int32 // deactivations refused of authorizations that were there
+	deactivated atomic.Bool  // one has worked
+	ignores     atomic.Bool  // one was answered with success, and nothing changed
+	orders      orderCache
+	spent       *budget
+	past        past
+}
+
+// with is the session for a Manager that differs in what it wants.
+func (s *session) with(m *Manager) *session {
+	other := *s
+	other.m = m
+	return &other
 }
 
 // results is the sequence of what do makes of each URL.
 func (m *Manager) results(ctx context.Context, urls iter.Seq2[string, error], do func(*session, context.Context, string) Result) iter.Seq2[Result, error] {
-	return func(yield func(Result, error) bool) {
+	return inSession(m, ctx, urls, func(s *session, ctx context.Context, url string) (Result, error) {
+		r := do(s, ctx, url)
+		return r, r.Err
+	})
+}
+
+// inSession opens a session for each range and applies do to each URL. The
+// error that do returns beside its result is the result's own.
+func inSession[R any](m *Manager, ctx context.Context, urls iter.Seq2[string, error], do func(*session, context.Context, string) (R, error)) iter.Seq2[R, error] {
+	return func(yield func(R, error) bool) {
 		s, closeIdle, err := m.open(ctx)
 		if err != nil {
-			yield(Result{}, err)
+			var none R
+			yield(none, err)
 			return
 		}
 		defer closeIdle()
-		fanOut(ctx, m.parallelism(), urls, func(ctx context.Context, url string) (Result, error) {
-			r := do(s, ctx, url)
-			switch {
-			case fatal(r.Err):
-				return r, r.Err
-			case errors.Is(r.Err, context.Canceled) && fatal(context.Cause(ctx)):
-				return r, context.Cause(ctx) // cut short by the end of the sequence: no failure of its own
-			}
-			return r, nil
-		})(yield)
+		fanned(ctx, s, urls, do)(yield)
+	}
+}
+
+// fanned is inSession in a session that is open.
+func fanned[R any](ctx context.Context, s *session, urls iter.Seq2[string, error], do func(*session, context.Context, string) (R, error)) iter.Seq2[R, error] {
+	return fanOut(ctx, s.m.parallelism(), urls, judged(s, do))
+}
+
+// judged makes do's error the sequence's if it is fatal.
+func judged[T, R any](s *session, do func(*session, context.Context, T) (R, error)) func(context.Context, T) (R, error) {
+	return func(ctx context.Context, item T) (R, error) {
+		r, err := do(s, ctx, item)
+		switch {
+		case fatal(err):
+			return r, err
+		case errors.Is(err, context.Canceled) && fatal(context.Cause(ctx)):
+			return r, context.Cause(ctx) // cut short by the end of the sequence: no failure of its own
+		}
+		return r, nil
 	}
 }
 
 // fatal reports whether err ends a sequence.
-func fatal(err error) bool { return errors.Is(err, ErrAccount) || errors.Is(err, ErrUnreachable) }
+func fatal(err error) bool {
+	_, journal := errors.AsType[*JournalError](err)
+	return journal || errors.Is(err, ErrAccount) || errors.Is(err, ErrUnreachable)
+}
 
 // open reads the CA's directory and, if need be, looks the account up.
 func (m *Manager) open(ctx context.Context) (*session, func(), error) {
@@ -68,7 +111,7 @@ func (m *Manager) open(ctx context.Context) (*session, func(), error) {
 		return nil, nil, fmt.Errorf("authz: Manager.Client.DirectoryURL: %w", err)
 	}
 	client, closeIdle := httpClient(m.Client.HTTPClient, m.parallelism())
-	s := &session{m: m, account: newAccountCheck(), requester: &requester{
+	s := &session{m: m, learnt: &learnt{account: newAccountCheck(), spent: &budget{}}, requester: &requester{
 		client: client, key: key, kid: string(m.Client.KID), userAgent: userAgent(m.Client.UserAgent),
 		backoff: m.Client.RetryBackoff, maxRetryAfter: m.maxRetryAfter(), limiter: m.Limiter, log: m.logger(),
 	}}
@@ -102,11 +145,15 @@ func (s *session) discover(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("authz: read directory %s: %w", at, err)
 	}
-	s.origins = directoryOrigins(at, d, s.m.AllowHost)
+	s.directory, s.origins = d, directoryOrigins(at, d, s.m.AllowHost)
+	s.profile = s.m.profile(d)
+	if s.limiter == nil {
+		s.limiter = s.profile.Requests.limiter()
+	}
 	if err := s.origins.check(d.NonceURL); err != nil {
 		return fmt.Errorf("authz: directory %s: newNonce: %w", at, err)
 	}
-	s.nonces = newNoncePool(d.NonceURL, s.m.parallelism())
+	s.nonces = newNoncePool(d.NonceURL, s.m.parallelism(), s.profile.NewNonce)
 	if s.kid != "" {
 		if err := s.origins.check(s.kid); err != nil {
 			return fmt.Errorf("%w: account URL of another CA: %w", ErrAccount, err)

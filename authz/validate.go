@@ -27,34 +27,47 @@ func (s *session) validate(ctx context.Context, url string) Result {
 	if r.Err != nil || final(r.Before) || !s.m.selects(r.Authorization) {
 		return r
 	}
+	action := ActionAnswer
+	if s.m.Solve != nil {
+		action = ActionFinish
+	}
+	s.change(ctx, &r, action, s.failuresOf(action, r.Before))
+	return r
+}
+
+// A solver is what Manager.Solve is.
+type solver = func(ctx context.Context, a *acme.Authorization) (chal *acme.Challenge, cleanup func(), err error)
+
+// validateRead answers a challenge of an authorization that was just read. If
+// solve is nil, nothing is provisioned and the answer is meant to fail.
+func (s *session) validateRead(ctx context.Context, r *Result, solve solver) {
 	if i := slices.IndexFunc(r.Authorization.Challenges, processing); i >= 0 {
 		r.Challenge = r.Authorization.Challenges[i]
-		s.wait(ctx, &r, 0)
-		s.judge(&r, false)
-		return r
+		s.wait(ctx, r, 0)
+		judge(r, false, solve != nil)
+		return
 	}
-	challenge, cleanup, err := s.solve(ctx, r.Authorization)
+	challenge, cleanup, err := provision(ctx, solve, r.Authorization)
 	if cleanup != nil {
 		defer cleanup()
 	}
 	if err != nil {
 		r.Err = err
-		return r
+		return
 	}
-	s.answer(ctx, &r, challenge)
-	return r
+	s.answer(ctx, r, challenge, solve != nil)
 }
 
 func processing(c *acme.Challenge) bool { return c.Status == acme.StatusProcessing }
 
-// solve chooses the challenge to answer and has it provisioned if there is a
-// Solve.
-func (s *session) solve(ctx context.Context, a *acme.Authorization) (*acme.Challenge, func(), error) {
-	if s.m.Solve == nil {
+// provision chooses the challenge to answer and has it provisioned if there
+// is a solver.
+func provision(ctx context.Context, solve solver, a *acme.Authorization) (*acme.Challenge, func(), error) {
+	if solve == nil {
 		c, err := choose(a.Challenges)
 		return c, nil, err
 	}
-	c, cleanup, err := s.m.Solve(ctx, a)
+	c, cleanup, err := solve(ctx, a)
 	switch {
 	case err != nil:
 		return nil, cleanup, fmt.Errorf("authz: solve: %w", err)
@@ -91,7 +104,7 @@ const maxAnswers = 3
 // answer tells the CA to validate the challenge (RFC 8555 §7.5.1), waits and
 // judges the outcome. On step-ca and Caddy the answer is the validation, and
 // may take its time: it is not sent again before a look at what it did.
-func (s *session) answer(ctx context.Context, r *Result, c *acme.Challenge) {
+func (s *session) answer(ctx context.Context, r *Result, c *acme.Challenge, solved bool) {
 	// A copy: the caller's Solve may still hold its own.
 	r.Challenge = &acme.Challenge{Type: c.Type, URI: c.URI, Token: c.Token, Status: c.Status}
 	if r.Err = s.origins.check(c.URI); r.Err != nil {
@@ -105,30 +118,30 @@ func (s *session) answer(ctx context.Context, r *Result, c *acme.Challenge) {
 	for try := 1; ; try++ {
 		rep, err := s.post(ctx, c.URI, payload, false)
 		if err == nil {
-			s.answered(ctx, r, rep)
+			s.answered(ctx, r, rep, solved)
 			return
 		}
 		sent = sent || open(ctx, err)
-		if s.explainAnswer(ctx, r, err, sent) || try == maxAnswers {
+		if s.explainAnswer(ctx, r, err, sent, solved) || try == maxAnswers {
 			return
 		}
 	}
 }
 
 // answered waits after an answer that the CA has taken.
-func (s *session) answered(ctx context.Context, r *Result, rep *reply) {
+func (s *session) answered(ctx context.Context, r *Result, rep *reply, solved bool) {
 	if seen := decodeChallenge(r.Challenge.URI, rep.body); seen != nil {
 		r.Challenge = seen
 	}
 	pause, _ := rep.retryAfter()
 	s.wait(ctx, r, pause)
-	s.judge(r, true)
+	judge(r, true, solved)
 }
 
 // explainAnswer finds out what a failed answer means, and reports whether
 // that is all: an authorization that is over by now, or whose challenge is
 // being processed, is no failure. If sent is set, it may be our doing.
-func (s *session) explainAnswer(ctx context.Context, r *Result, err error, sent bool) (done bool) {
+func (s *session) explainAnswer(ctx context.Context, r *Result, err error, sent, solved bool) (done bool) {
 	again := open(ctx, err)
 	if !again && !refused(err) || again && sleep(ctx, minBackoff) != nil {
 		r.Err = err
@@ -149,7 +162,7 @@ func (s *session) explainAnswer(ctx context.Context, r *Result, err error, sent 
 		r.Err = err
 		return !again
 	}
-	s.judge(r, sent)
+	judge(r, sent, solved)
 	return true
 }
 
@@ -235,13 +248,16 @@ func (s *session) stillPending(r *Result, started time.Time, asked time.Duration
 
 // judge sets Changed if the outcome is ours, and the error of a validation
 // that was meant to succeed.
-func (s *session) judge(r *Result, ours bool) {
+func judge(r *Result, ours, solved bool) {
 	status := r.Authorization.Status
 	if r.Err != nil || !final(status) {
 		return
 	}
 	r.Changed = ours && (status == acme.StatusValid || status == acme.StatusInvalid)
-	if s.m.Solve == nil || status == acme.StatusValid {
+	if r.Changed {
+		r.ChangedAt = time.Now()
+	}
+	if !solved || status == acme.StatusValid {
 		return
 	}
 	e := &acme.AuthorizationError{URI: r.URL, Identifier: r.Authorization.Identifier.Value}
