@@ -26,13 +26,11 @@ type budget struct {
 	books  bool // spend takes what is not there yet: the plan is to wait for it
 }
 
-// A bucket's times are in seconds after budgetEpoch, rounded up.
+// A bucket's times are in Unix seconds, rounded up.
 type bucket struct {
 	full  uint32 // when it is full again
 	inRow uint32 // failures without a success between them
 }
-
-var budgetEpoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // key tells identifiers apart. Two that collide share a bucket, which spends
 // less, never more.
@@ -74,7 +72,7 @@ func (b *budget) spend(limit FailureLimit, account string, a *acme.Authorization
 		if b.books {
 			b.bucket[k] = bucket{full, v.inRow + 1}
 		}
-		return budgetEpoch.Add(time.Duration(full-most) * time.Second), false
+		return time.Unix(int64(full-most), 0), false
 	}
 	b.bucket[k] = bucket{full, v.inRow + 1}
 	b.sweep(limit, n)
@@ -131,5 +129,6 @@ func (l FailureLimit) step() uint32 {
 }
 
 func seconds(t time.Time) uint32 {
-	return uint32(min(max(math.Ceil(t.Sub(budgetEpoch).Seconds()), 0), math.MaxUint32/2))
+	const most = math.MaxUint32 - 1<<28 // in 2097; some years are left for what is added
+	return uint32(min(max(t.Add(time.Second-1).Unix(), 0), most))
 }

@@ -3,6 +3,7 @@ package authz
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/crypto/acme"
@@ -270,6 +271,9 @@ func (s *session) livingOrder(ctx context.Context, a *acme.Authorization, o Know
 		if order, err = s.cachedOrder(ctx, o.URL); err != nil {
 			return false, "", err
 		}
+	}
+	if order.Status != "" && !s.profile.OrderHides && !slices.Contains(order.Authorizations, a.URI) {
+		return false, "", nil // it is another's, whatever was said of it
 	}
 	switch order.Status {
 	case acme.StatusReady, acme.StatusProcessing:
