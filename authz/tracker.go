@@ -287,7 +287,7 @@ func (t *Tracker) newOrder(s sighting, at string, o anything) {
 			continue
 		}
 		a := &TrackedAuthorization{
-			URL: url, Order: at, Account: account, Created: time.Now(),
+			URL: url, Order: at, Account: account, Created: time.Now().UTC(),
 			Directory: cmp.Or(t.directories[s.at], t.DirectoryURL),
 		}
 		t.open[url] = a
@@ -567,7 +567,7 @@ type Guard struct {
 func (m *Manager) Guard(order *acme.Order) *Guard {
 	g := &Guard{m: m}
 	for _, url := range order.AuthzURLs {
-		a := TrackedAuthorization{URL: url, Order: order.URI, Created: time.Now(), Account: string(m.Client.KID), Directory: m.Client.DirectoryURL}
+		a := TrackedAuthorization{URL: url, Order: order.URI, Created: time.Now().UTC(), Account: string(m.Client.KID), Directory: m.Client.DirectoryURL}
 		g.left = append(g.left, a)
 		if m.Journal != nil && g.err == nil {
 			g.err = journalError(m.Journal.Append(a.entry(EventOpen)))
