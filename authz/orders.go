@@ -141,19 +141,16 @@ func decodeOrderList(body []byte) ([]string, error) {
 	if json.Unmarshal(body, &array) == nil {
 		return array, nil
 	}
-	var object struct {
-		Orders *[]string `json:"orders"`
-	}
+	var object map[string]json.RawMessage
 	if err := json.Unmarshal(body, &object); err != nil {
 		return nil, err
 	}
-	if object.Orders == nil && !strings.Contains(string(body), `"orders"`) {
+	orders, ok := object["orders"]
+	if !ok {
 		return nil, errors.New("it is neither an object with orders nor an array")
 	}
-	if object.Orders == nil {
-		return nil, nil // "orders": null
-	}
-	return *object.Orders, nil
+	err := json.Unmarshal(orders, &array)
+	return array, err
 }
 
 // nextPage is the link to the next page (RFC 8288), or "".
