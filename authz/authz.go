@@ -78,7 +78,9 @@ type Manager struct {
 	// The Manager never changes Client, nor does it use its nonces.
 	Client *acme.Client
 
-	// Parallelism is the most authorizations worked on at once.
+	// Parallelism is the most requests that are under way at once. So many
+	// authorizations are worked on, and from 4 on a quarter more, which wait for
+	// the Journal or for each other's answers meanwhile.
 	// If it is zero or less, it is [DefaultParallelism].
 	Parallelism int
 
@@ -284,6 +286,10 @@ func (m *Manager) parallelism() int {
 	}
 	return m.Parallelism
 }
+
+// workers is a quarter more than the requests under way, so that these are
+// always as many as allowed although some workers wait for a disk.
+func (m *Manager) workers() int { return m.parallelism() + m.parallelism()/4 }
 
 func (m *Manager) maxRetryAfter() time.Duration {
 	if m.MaxRetryAfter <= 0 {

@@ -152,10 +152,15 @@ func (s *session) begin(r *Result, action Action, failures int) error {
 	}
 	e := entry(EventBegin, r.URL, s.kid, r.Authorization)
 	e.Action, e.Failures = action, failures
-	return s.record(e)
+	err := s.m.Journal.Append(e)
+	if err == nil {
+		err = s.m.Journal.Sync()
+	}
+	return journalError(err)
 }
 
-// end writes down the outcome, unless it is open: then the next run looks.
+// end writes down the outcome, unless it is open: then the next run looks. It
+// is on the disk before the result is handed out.
 func (s *session) end(ctx context.Context, r *Result) error {
 	if s.m.Journal == nil || r.Err != nil && (ctx.Err() != nil || open(ctx, r.Err) && !outcomeKnown(r.Err)) {
 		return nil
@@ -165,7 +170,7 @@ func (s *session) end(ctx context.Context, r *Result) error {
 	if r.Err != nil {
 		e.Error = r.Err.Error()
 	}
-	return s.record(e)
+	return journalError(s.m.Journal.Append(e))
 }
 
 // outcomeKnown reports whether an error without an HTTP status tells what
@@ -173,14 +178,6 @@ func (s *session) end(ctx context.Context, r *Result) error {
 func outcomeKnown(err error) bool {
 	_, failed := errors.AsType[*acme.AuthorizationError](err)
 	return failed || errors.Is(err, ErrIgnored) || errors.Is(err, ErrPending) || errors.Is(err, ErrNoChallenge) || errors.Is(err, ErrForeign)
-}
-
-func (s *session) record(e Entry) error {
-	err := s.m.Journal.Append(e)
-	if err == nil {
-		err = s.m.Journal.Sync()
-	}
-	return journalError(err)
 }
 
 // journalError makes any journal's error one that ends a sequence.

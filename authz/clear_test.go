@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -459,4 +460,16 @@ func TestOrderOfAnother(t *testing.T) {
 	for _, r := range ca.Requests() {
 		require.NotContains(t, r.URL, "elsewhere.example")
 	}
+}
+
+// newOrder makes an order of n names at the fake CA.
+func newOrder(t testing.TB, client *acme.Client, i, n int) *acme.Order {
+	t.Helper()
+	var names []string
+	for k := range n {
+		names = append(names, fmt.Sprintf("n%d-%d.example", i, k))
+	}
+	o, err := client.AuthorizeOrder(t.Context(), acme.DomainIDs(names...))
+	require.NoError(t, err)
+	return o
 }

@@ -8,14 +8,17 @@ import (
 )
 
 // This file is the only one that starts goroutines: one that ranges over the
-// source and n that work. The caller's goroutine hands the results on.
+// source, n that work, and one that makes what they did last. The caller's
+// goroutine hands the results on.
 //
-//	source --> queue ----------> yield      in the order of the source
-//	      \--> work --> n x do --> job.done
+//	source --> queue ------------------------> yield   in the order of the source
+//	      \--> work --> n x do --> keep --> job.done
 //
 //   - Every item taken from the source is in queue before it is in work, so
 //     queue's order is the order of results.
-//   - A job's done holds one outcome at most and never blocks its worker.
+//   - A job's done holds one outcome at most and never blocks who fills it.
+//   - keep is called for all that is finished by then, so that workers do not
+//     wait for a disk. Without it, workers fill job.done themselves.
 //   - queue bounds how far the workers may get ahead of the consumer.
 //   - When the context ends, workers are waited for and what they finished is
 //     still yielded: a change that was made is never kept from the caller.
@@ -45,13 +48,14 @@ type fatalError struct{ error }
 func (e fatalError) Unwrap() error { return e.error }
 
 // fanOut applies do to each item of source, n at a time, and yields the
-// results in the source's order. The first error of source, of do or of ctx
-// ends the sequence after the results before it.
-func fanOut[T, R any](ctx context.Context, n int, source iter.Seq2[T, error], do func(context.Context, T) (R, error)) iter.Seq2[R, error] {
+// results in the source's order, each after a call of keep that began after
+// do had returned, unless keep is nil. The first error of source, of do, of
+// keep or of ctx ends the sequence after the results before it.
+func fanOut[T, R any](ctx context.Context, n int, source iter.Seq2[T, error], do func(context.Context, T) (R, error), keep func() error) iter.Seq2[R, error] {
 	return func(yield func(R, error) bool) {
 		inner, cancel := context.WithCancelCause(ctx)
 		f := &fan[T, R]{
-			caller: ctx, ctx: inner, cancel: cancel, do: do,
+			caller: ctx, ctx: inner, cancel: cancel, do: do, keep: keep, finished: make(chan finished[T, R], n),
 			queue: make(chan *job[T, R], max(4*n, minAhead)), work: make(chan *job[T, R]),
 			sourceDone: make(chan struct{}),
 		}
@@ -59,6 +63,11 @@ func fanOut[T, R any](ctx context.Context, n int, source iter.Seq2[T, error], do
 		for range n {
 			f.workers.Go(f.run)
 		}
+		f.all.Go(func() {
+			f.workers.Wait()
+			close(f.finished)
+		})
+		f.all.Go(f.deliver)
 		defer f.stop()
 		f.consume(yield)
 	}
@@ -70,8 +79,11 @@ type fan[T, R any] struct {
 	ctx         context.Context // ends with caller, a fatal error or a break
 	cancel      context.CancelCauseFunc
 	do          func(context.Context, T) (R, error)
+	keep        func() error
 	queue, work chan *job[T, R]
+	finished    chan finished[T, R]
 	workers     sync.WaitGroup
+	all         sync.WaitGroup // the workers, and who delivers
 	sourceDone  chan struct{}
 	sourceErr   error // written before queue is closed
 }
@@ -118,8 +130,36 @@ func (f *fan[T, R]) run() {
 			if err != nil {
 				f.cancel(fatalError{err})
 			}
-			j.done <- outcome[R]{r, err}
+			o := outcome[R]{r, err}
+			if f.keep == nil {
+				j.done <- o
+			} else {
+				f.finished <- finished[T, R]{j, o}
+			}
 		case <-f.ctx.Done():
+		}
+	}
+}
+
+// A finished job waits to be kept.
+type finished[T, R any] struct {
+	job     *job[T, R]
+	outcome outcome[R]
+}
+
+// deliver keeps and hands on what is finished, as much as there is at a time.
+func (f *fan[T, R]) deliver() {
+	var batch []finished[T, R]
+	for first := range f.finished {
+		batch = append(batch[:0], first)
+		for n := len(f.finished); n > 0; n-- {
+			batch = append(batch, <-f.finished)
+		}
+		if err := f.keep(); err != nil {
+			f.cancel(fatalError{err})
+		}
+		for _, done := range batch {
+			done.job.done <- done.outcome
 		}
 	}
 }
@@ -166,7 +206,7 @@ func (f *fan[T, R]) next() (*job[T, R], bool) {
 		return j, ok
 	case <-f.ctx.Done():
 	}
-	f.workers.Wait()
+	f.all.Wait()
 	select {
 	case j, ok := <-f.queue:
 		return j, ok
@@ -183,7 +223,7 @@ func (f *fan[T, R]) outcome(j *job[T, R]) (o outcome[R], ok bool) {
 		return o, true
 	case <-f.ctx.Done():
 	}
-	f.workers.Wait()
+	f.all.Wait()
 	select {
 	case o = <-j.done:
 		return o, true
@@ -197,7 +237,7 @@ func (f *fan[T, R]) outcome(j *job[T, R]) (o outcome[R], ok bool) {
 // does not: the source may be stuck in a read, and the error should not.
 func (f *fan[T, R]) stop() {
 	f.cancel(errBreak) // only counts if nothing else ended the context
-	f.workers.Wait()
+	f.all.Wait()
 	if errors.Is(context.Cause(f.ctx), errBreak) {
 		<-f.sourceDone
 	}

@@ -51,7 +51,7 @@ func TestFanOutKeepsTheOrderAndTheBound(t *testing.T) {
 			defer running.Add(-1)
 			return i * i, sleep(ctx, rand.N(time.Second))
 		}
-		got, err := gather(t, fanOut(t.Context(), 7, numbers(500, nil), do))
+		got, err := gather(t, fanOut(t.Context(), 7, numbers(500, nil), do, nil))
 		require.NoError(t, err)
 		require.Len(t, got, 500)
 		for i, square := range got {
@@ -73,14 +73,14 @@ func TestFanOutEnds(t *testing.T) {
 	}
 	t.Run("with the source's error, after all results", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			got, err := gather(t, fanOut(t.Context(), 4, numbers(10, errSource), second))
+			got, err := gather(t, fanOut(t.Context(), 4, numbers(10, errSource), second, nil))
 			require.Equal(t, errSource, err)
 			require.Len(t, got, 10)
 		})
 	})
 	t.Run("with a fatal error, keeping what was done", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			got, err := gather(t, fanOut(t.Context(), 4, numbers(1000, nil), second))
+			got, err := gather(t, fanOut(t.Context(), 4, numbers(1000, nil), second, nil))
 			require.Equal(t, errFatal, err)
 			require.GreaterOrEqual(t, len(got), 12)
 			require.Less(t, len(got), 20)
@@ -90,7 +90,7 @@ func TestFanOutEnds(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			time.AfterFunc(2500*time.Millisecond, func() { cancel(errSource) })
-			got, err := gather(t, fanOut(ctx, 4, numbers(1000, nil), second))
+			got, err := gather(t, fanOut(ctx, 4, numbers(1000, nil), second, nil))
 			require.Equal(t, context.Canceled, err)
 			require.Equal(t, []int{0, 1, 2, 3, 4, 5, 6, 7}, got, "two rounds of four; the third was cut short")
 		})
@@ -103,7 +103,7 @@ func TestFanOutEnds(t *testing.T) {
 				defer open.Store(false)
 				numbers(1000, nil)(yield)
 			}
-			for i, err := range fanOut(t.Context(), 4, source, second) {
+			for i, err := range fanOut(t.Context(), 4, source, second, nil) {
 				require.NoError(t, err)
 				if i == 5 {
 					break
@@ -123,7 +123,7 @@ func TestFanOutEnds(t *testing.T) {
 				}
 			}
 			started := time.Now()
-			got, err := gather(t, fanOut(ctx, 4, stuck, second))
+			got, err := gather(t, fanOut(ctx, 4, stuck, second, nil))
 			require.Equal(t, context.DeadlineExceeded, err)
 			require.Equal(t, []int{1}, got)
 			require.Equal(t, time.Minute, time.Since(started))
@@ -144,7 +144,7 @@ func TestFanOutYieldsWhatIsReadyWhileTheSourceWaits(t *testing.T) {
 		}
 		started := time.Now()
 		at := []time.Duration{}
-		for _, err := range fanOut(t.Context(), 2, slow, func(ctx context.Context, i int) (int, error) { return i, sleep(ctx, time.Second) }) {
+		for _, err := range fanOut(t.Context(), 2, slow, func(ctx context.Context, i int) (int, error) { return i, sleep(ctx, time.Second) }, nil) {
 			require.NoError(t, err)
 			at = append(at, time.Since(started))
 		}
@@ -159,11 +159,41 @@ func TestFanOutIsBoundedByItsConsumer(t *testing.T) {
 			for ; yield(taken, nil); taken++ {
 			}
 		}
-		for range fanOut(t.Context(), 3, source, func(context.Context, int) (int, error) { return 0, nil }) {
+		for range fanOut(t.Context(), 3, source, func(context.Context, int) (int, error) { return 0, nil }, nil) {
 			time.Sleep(time.Minute) // everything else is as far as it can get
 			synctest.Wait()
 			break
 		}
 		require.LessOrEqual(t, taken, minAhead+2*3)
+	})
+}
+
+// Every result is kept before it is handed on, many with one call, and what
+// cannot be kept ends the sequence.
+func TestFanOutKeeps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var done, kept, calls atomic.Int64
+		do := func(_ context.Context, i int) (int64, error) {
+			time.Sleep(time.Second)
+			return done.Add(1), nil
+		}
+		keep := func() error {
+			now := done.Load()
+			time.Sleep(100 * time.Millisecond)
+			kept.Store(now)
+			calls.Add(1)
+			return nil
+		}
+		started := time.Now()
+		for n, err := range fanOut(t.Context(), 10, numbers(100, nil), do, keep) {
+			require.NoError(t, err)
+			require.LessOrEqual(t, n, kept.Load())
+		}
+		require.LessOrEqual(t, calls.Load(), int64(30))
+		require.Equal(t, 10*time.Second, time.Since(started).Truncate(time.Second), "workers do not wait for it")
+
+		errKeep := errors.New("disk is full")
+		_, err := gather(t, fanOut(t.Context(), 4, numbers(1000, nil), func(context.Context, int) (int, error) { return 0, nil }, func() error { return errKeep }))
+		require.ErrorIs(t, err, errKeep)
 	})
 }

@@ -189,7 +189,7 @@ func (m *Manager) Apply(ctx context.Context, p *Plan) iter.Seq2[Result, error] {
 			yield(Result{}, err)
 			return
 		}
-		fanOut(ctx, m.parallelism(), p.steps(), judged(s, (*session).apply))(yield)
+		fanOut(ctx, m.workers(), p.steps(), judged(s, (*session).apply), s.keep())(yield)
 	}
 }
 

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"golang.org/x/crypto/acme"
-	"golang.org/x/time/rate"
 )
 
 // An Effect is what a request does to a pending authorization at a CA.
@@ -238,15 +237,6 @@ func (m *Manager) Profile(ctx context.Context) (*Profile, error) {
 	}
 	defer closeIdle()
 	return s.profile, nil
-}
-
-// limiter keeps a little below the rate: a CA counts what arrives, and what
-// was sent in step may arrive closer together.
-func (r Rate) limiter() *rate.Limiter {
-	if r.PerSecond <= 0 {
-		return nil
-	}
-	return rate.NewLimiter(rate.Limit(0.985*r.PerSecond), 1)
 }
 
 // age is how old a pending authorization is, the youngest that fits its

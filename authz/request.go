@@ -70,7 +70,9 @@ type requester struct {
 	userAgent     string
 	backoff       func(n int, r *http.Request, resp *http.Response) time.Duration
 	maxRetryAfter time.Duration
-	limiter       *rate.Limiter
+	slots         chan struct{} // holds one for each request under way
+	limiter       limiter       // nil: none
+	waiting       chan struct{} // holds one for each request that has a nonce and waits for limiter
 	log           *slog.Logger
 	nonces        *noncePool
 	gate          gate
@@ -102,6 +104,12 @@ func (q *requester) postUpTo(ctx context.Context, url string, payload []byte, re
 		return nil, err
 	}
 	return q.retry(ctx, repeatable, func() (*reply, error) {
+		select {
+		case q.slots <- struct{}{}:
+			defer func() { <-q.slots }()
+		case <-ctx.Done():
+			return nil, unsentError{ctx.Err()}
+		}
 		nonce, err := q.nonce(ctx)
 		if err != nil {
 			return nil, unsentError{err}
@@ -114,27 +122,61 @@ func (q *requester) postUpTo(ctx context.Context, url string, payload []byte, re
 	})
 }
 
-// nonce returns a nonce for a request that may be sent now. The limiter comes
-// first: nonces that waited for it would grow old. A new nonce uses up the
-// limiter's turn, so that another is needed.
+// nonce returns a nonce for a request that may be sent now. The limiter's turn
+// comes last, so that a request is sent when its turn comes and not when a
+// nonce does; only so many wait for it at once that their nonces stay fresh.
 func (q *requester) nonce(ctx context.Context) (string, error) {
+	if q.limiter == nil {
+		n, err := q.nonces.take(ctx, q)
+		if err != nil {
+			return "", err
+		}
+		return n.value, q.gate.wait(ctx)
+	}
 	for {
-		if err := q.ready(ctx); err != nil {
-			return "", err
+		n, err := q.turn(ctx)
+		if err != nil || n.fresh() {
+			return n.value, err
 		}
-		n, fetched, err := q.nonces.take(ctx, q)
-		switch {
-		case err != nil:
-			return "", err
-		case !fetched || q.limiter == nil:
-			return n.value, q.gate.wait(ctx)
-		}
-		q.nonces.put(n.value)
 	}
 }
 
-// ready waits until a request may be sent. The gate comes last: it may close
-// while the limiter's turn is waited for.
+// turn takes a nonce and then waits for the limiter.
+func (q *requester) turn(ctx context.Context) (n nonce, err error) {
+	select {
+	case q.waiting <- struct{}{}:
+		defer func() { <-q.waiting }()
+	case <-ctx.Done():
+		return n, ctx.Err()
+	}
+	if n, err = q.nonces.take(ctx, q); err != nil {
+		return n, err
+	}
+	if err := q.ready(ctx); err != nil {
+		q.nonces.put(n.value)
+		return n, err
+	}
+	return n, nil
+}
+
+// A limiter says when a request may be sent: a *rate.Limiter, or a window.
+type limiter interface{ Wait(context.Context) error }
+
+// waiters is how many requests with nonces may wait for a limiter.
+func waiters(l limiter, workers int) int {
+	perSecond := float64(workers)
+	switch l := l.(type) {
+	case *rate.Limiter:
+		perSecond = float64(l.Limit())
+	case *window:
+		perSecond = float64(len(l.sent)) / l.length.Seconds()
+	}
+	const seconds = 20
+	return int(max(min(perSecond*seconds, float64(workers)), 1))
+}
+
+// ready waits until a request may be sent. The gate comes first and last: it
+// may close while the limiter's turn is waited for.
 func (q *requester) ready(ctx context.Context) error {
 	if q.limiter != nil {
 		if err := waitTurn(ctx, q.limiter); err != nil {
@@ -146,9 +188,12 @@ func (q *requester) ready(ctx context.Context) error {
 
 // waitTurn is limiter.Wait, with the context's error where the limiter finds
 // that the context will end before.
-func waitTurn(ctx context.Context, limiter *rate.Limiter) error {
-	err := limiter.Wait(ctx)
-	if _, limited := ctx.Deadline(); err != nil && ctx.Err() == nil && limited && limiter.Burst() > 0 {
+func waitTurn(ctx context.Context, l limiter) error {
+	err := l.Wait(ctx)
+	if _, limited := ctx.Deadline(); err != nil && ctx.Err() == nil && limited {
+		if r, ok := l.(*rate.Limiter); ok && r.Burst() == 0 {
+			return err // nothing may ever be sent
+		}
 		return fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
 	}
 	return err
@@ -610,31 +655,30 @@ func (p *noncePool) renew(value string) {
 
 // take returns a nonce: one at hand, one that another request brings back
 // meanwhile, or a new one that was fetched for it.
-func (p *noncePool) take(ctx context.Context, q *requester) (n nonce, fetched bool, err error) {
+func (p *noncePool) take(ctx context.Context, q *requester) (n nonce, err error) {
 	for {
-		n, fetched, err = p.next(ctx, q)
+		n, err = p.next(ctx, q)
 		if err != nil || n.fresh() {
-			return n, fetched, err
+			return n, err
 		}
 	}
 }
 
 func (n nonce) fresh() bool { return time.Since(n.from) < maxNonceAge }
 
-func (p *noncePool) next(ctx context.Context, q *requester) (n nonce, fetched bool, err error) {
+func (p *noncePool) next(ctx context.Context, q *requester) (n nonce, err error) {
 	select {
 	case n = <-p.free:
-		return n, false, nil
+		return n, nil
 	default:
 	}
 	select {
 	case n = <-p.free:
-		return n, false, nil
+		return n, nil
 	case <-p.fetches:
-		n, err = p.turn(ctx, q)
-		return n, true, err
+		return p.turn(ctx, q)
 	case <-ctx.Done():
-		return n, false, ctx.Err()
+		return n, ctx.Err()
 	}
 }
 
@@ -665,17 +709,12 @@ func (p *noncePool) grant() {
 	}
 }
 
-// fetch asks for a new nonce (§7.2). The first request is one that the caller
-// was ready for.
+// fetch asks for a new nonce (§7.2).
 func (p *noncePool) fetch(ctx context.Context, q *requester) (string, error) {
-	first := true
 	rep, err := q.retry(ctx, true, func() (*reply, error) {
-		if !first {
-			if err := q.ready(ctx); err != nil {
-				return nil, unsentError{err}
-			}
+		if err := q.ready(ctx); err != nil {
+			return nil, unsentError{err}
 		}
-		first = false
 		return q.send(ctx, http.MethodHead, p.url, "", maxBody)
 	})
 	if err != nil {

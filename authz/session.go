@@ -75,7 +75,15 @@ func inSession[R any](m *Manager, ctx context.Context, urls iter.Seq2[string, er
 
 // fanned is inSession in a session that is open.
 func fanned[R any](ctx context.Context, s *session, urls iter.Seq2[string, error], do func(*session, context.Context, string) (R, error)) iter.Seq2[R, error] {
-	return fanOut(ctx, s.m.parallelism(), urls, judged(s, do))
+	return fanOut(ctx, s.m.workers(), urls, judged(s, do), s.keep())
+}
+
+// keep makes what the journal has got safe, or is nil if there is none.
+func (s *session) keep() func() error {
+	if s.m.Journal == nil {
+		return nil
+	}
+	return func() error { return journalError(s.m.Journal.Sync()) }
 }
 
 // judged makes do's error the sequence's if it is fatal.
@@ -113,7 +121,7 @@ func (m *Manager) open(ctx context.Context) (*session, func(), error) {
 	client, closeIdle := httpClient(m.Client.HTTPClient, m.parallelism())
 	s := &session{m: m, learnt: &learnt{account: newAccountCheck(), spent: &budget{}}, requester: &requester{
 		client: client, key: key, kid: string(m.Client.KID), userAgent: userAgent(m.Client.UserAgent),
-		backoff: m.Client.RetryBackoff, maxRetryAfter: m.maxRetryAfter(), limiter: m.Limiter, log: m.logger(),
+		backoff: m.Client.RetryBackoff, maxRetryAfter: m.maxRetryAfter(), log: m.logger(),
 	}}
 	if err := s.discover(ctx); err != nil {
 		closeIdle()
@@ -147,9 +155,13 @@ func (s *session) discover(ctx context.Context) error {
 	}
 	s.directory, s.origins = d, directoryOrigins(at, d, s.m.AllowHost)
 	s.profile = s.m.profile(d)
-	if s.limiter == nil {
-		s.limiter = s.profile.Requests.limiter()
+	if s.m.Limiter != nil {
+		s.limiter = s.m.Limiter
+	} else if s.profile.Requests.PerSecond > 0 {
+		s.limiter = newWindow(s.profile.Requests)
 	}
+	s.slots = make(chan struct{}, s.m.parallelism())
+	s.waiting = make(chan struct{}, waiters(s.limiter, s.m.parallelism()))
 	if err := s.origins.check(d.NonceURL); err != nil {
 		return fmt.Errorf("authz: directory %s: newNonce: %w", at, err)
 	}
@@ -212,7 +224,7 @@ func rateLimit(err error) (time.Time, bool) {
 // caller's would keep what they find, and retries without end.
 func (s *session) discoveryClient() *acme.Client {
 	c := *s.client
-	c.Transport = &boundedTransport{base: c.Transport, limiter: s.limiter}
+	c.Transport = &boundedTransport{base: c.Transport, limiter: s.m.Limiter}
 	return &acme.Client{
 		Key:          s.m.Client.Key,
 		HTTPClient:   &c,
