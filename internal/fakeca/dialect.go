@@ -44,6 +44,8 @@ const (
 	foreignOrder                  // {0} account id
 	refusedOrder                  // identifiers
 	refusedFinalize               // {0} order's status
+	refusedListBody               // reading a list of orders with a body
+	foreignList                   // another account's list of orders, or one of no account
 )
 
 // A text is how one CA words a refusal.
@@ -58,6 +60,8 @@ type dialect struct {
 	directory, newNonce, newAccount, newOrder              string // paths
 	account, authorization, challenge, order               string // paths up to the id
 	finalize                                               string // path up to the id; empty: the order's with /finalize at its end
+	orderList                                              string // path of the list of orders up to the account's id
+	listEnd                                                string // or what its URL has behind the account's; both empty: there is no list
 	accountInPath                                          bool   // ids stand behind the account's
 	readable                                               bool   // by plain GET
 	authorizationLocation, challengeLocation, challengesUp bool   // headers
@@ -109,6 +113,7 @@ var (
 	stepDialect      = &dialect{
 		directory: "/acme/acme/directory", newNonce: "/acme/acme/new-nonce", newAccount: "/acme/acme/new-account", newOrder: "/acme/acme/new-order",
 		account: "/acme/acme/account/", authorization: "/acme/acme/authz/", challenge: "/acme/acme/challenge/", order: "/acme/acme/order/",
+		listEnd:               "/orders",
 		authorizationLocation: true, challengeLocation: true, challengesUp: true,
 		nonceOnError: true, problemMedia: "application/problem+json",
 		texts: map[refusal]text{
@@ -134,6 +139,8 @@ var (
 			foreignOrder:          stepUnauthorized,
 			refusedOrder:          stepMalformed,
 			refusedFinalize:       {400, "orderNotReady", "The request attempted to finalize an order that is not ready to be finalized"},
+			refusedListBody:       stepMalformed,
+			foreignList:           stepUnauthorized,
 		},
 	}
 
@@ -141,6 +148,7 @@ var (
 	ignoresDialect = &dialect{
 		directory: "/acme/directory", newNonce: "/acme/new-nonce", newAccount: "/acme/new-account", newOrder: "/acme/new-order",
 		account: "/acme/acct/", authorization: "/acme/authz/", challenge: "/acme/chall/", order: "/acme/order/",
+		listEnd:         "/orders",
 		statusInProblem: true, nonceOnError: true, problemMedia: "application/problem+json",
 		texts: map[refusal]text{
 			refusedUserAgent:      {400, "malformed", "no User-Agent"},
@@ -168,6 +176,8 @@ var (
 			foreignOrder:          {403, "unauthorized", "not your order"},
 			refusedOrder:          {400, "malformed", "no identifiers"},
 			refusedFinalize:       {403, "orderNotReady", "order is {0}"},
+			refusedListBody:       {400, "malformed", "a list of orders is read by POST-as-GET"},
+			foreignList:           {403, "unauthorized", "not this account"},
 		},
 	}
 
@@ -175,6 +185,7 @@ var (
 	baoDialect = &dialect{
 		directory: "/v1/pki/acme/directory", newNonce: "/v1/pki/acme/new-nonce", newAccount: "/v1/pki/acme/new-account", newOrder: "/v1/pki/acme/new-order",
 		account: "/v1/pki/acme/account/", authorization: "/v1/pki/acme/authorization/", challenge: "/v1/pki/acme/challenge/", order: "/v1/pki/acme/order/",
+		listEnd:      "/orders",
 		challengesUp: true, problemMedia: "application/problem+json",
 		texts: map[refusal]text{
 			refusedUserAgent:      {400, "malformed", "no User-Agent: the request message was malformed"},                                      // own
@@ -211,6 +222,7 @@ var (
 	pebbleDialect = &dialect{
 		directory: "/dir", newNonce: "/nonce-plz", newAccount: "/sign-me-up", newOrder: "/order-plz",
 		account: "/my-account/", authorization: "/authZ/", challenge: "/chalZ/", order: "/my-order/", finalize: "/finalize-order/",
+		orderList:       "/list-orderz/",
 		challengesUp:    true,
 		statusInProblem: true, nonceOnError: true, problemMedia: "application/problem+json; charset=utf-8",
 		texts: map[refusal]text{
@@ -242,6 +254,8 @@ var (
 			foreignOrder:          {403, "unauthorized", "Account that authenticated the request does not own the specified order"},
 			refusedOrder:          {400, "malformed", "no identifiers in the order"}, // own
 			refusedFinalize:       {403, "orderNotReady", `Order's status ("{0}") was not ready`},
+			refusedListBody:       {400, "malformed", "POST-as-GET requests must have a nil body"},
+			foreignList:           {404, "malformed", "Wrong account ID"},
 		},
 	}
 

@@ -9,8 +9,8 @@
 // testing/synctest bubble lives on the bubble's clock.
 //
 // Map of the package: fakeca.go has what a test sets up and asks; serve.go takes a request from arrival to answer, with
-// faults; jws.go verifies; nonce.go hands out nonces; resource.go holds the state and its changes; dialect.go has the
-// differences between the CAs: paths, texts, and what an authorization shows; handle.go connects them.
+// faults; jws.go verifies; nonce.go hands out nonces; resource.go holds the state and its changes; orders.go has the orders
+// and the lists of them; dialect.go has the differences between the CAs: paths, texts, and what an authorization shows; handle.go connects them.
 //
 // Invariants: mu guards accounts, orders, authorizations and all they point to, and is never held while a caller's function
 // runs or while anything waits. An answered challenge is settled by the clock when it is next looked at, not by a timer,
@@ -125,17 +125,18 @@ const (
 	Directory                   // the directory
 	Nonce                       // newNonce
 	Account                     // newAccount, an account
-	Order                       // newOrder, an order, finalize
+	Ordering                    // newOrder, an order, finalize, a certificate
 	Read                        // an authorization: GET or POST-as-GET
 	Deactivate                  // an authorization: POST with any body
 	AnswerChallenge             // a challenge: POST with any body
 	ReadChallenge               // a challenge: GET or POST-as-GET
+	OrderList                   // the list of an account's orders, each of its pages
 	kinds
 )
 
 // String names the kind.
 func (k Kind) String() string {
-	return [...]string{"other", "directory", "nonce", "account", "order", "read", "deactivate", "answer", "read challenge"}[k]
+	return [...]string{"other", "directory", "nonce", "account", "order", "read", "deactivate", "answer", "read challenge", "order list"}[k]
 }
 
 // A Request is one request that reached the CA.

@@ -19,6 +19,7 @@ const (
 	accountObject
 	orderResource
 	finalizeResource
+	orderListResource
 	authorizationResource
 	challengeResource
 )
@@ -30,11 +31,14 @@ func (ca *CA) route(in *incoming) bool {
 		path string
 		what resource
 		kind Kind
-	}{{d.directory, directory, Directory}, {d.newNonce, newNonce, Nonce}, {d.newAccount, newAccount, Account}, {d.newOrder, newOrder, Order}} {
+	}{{d.directory, directory, Directory}, {d.newNonce, newNonce, Nonce}, {d.newAccount, newAccount, Account}, {d.newOrder, newOrder, Ordering}} {
 		if in.Path == known.path {
 			in.what, in.Kind = known.what, known.kind
 			return true
 		}
+	}
+	if known, list := ca.routeOrderList(in); list {
+		return known
 	}
 	for _, known := range []struct {
 		prefix string
@@ -42,7 +46,7 @@ func (ca *CA) route(in *incoming) bool {
 		kind   Kind
 	}{
 		{d.authorization, authorizationResource, Read}, {d.challenge, challengeResource, ReadChallenge},
-		{d.account, accountObject, Account}, {d.order, orderResource, Order}, {d.finalize, finalizeResource, Order},
+		{d.account, accountObject, Account}, {d.order, orderResource, Ordering}, {d.finalize, finalizeResource, Ordering},
 	} {
 		if known.prefix != "" && strings.HasPrefix(in.Path, known.prefix) {
 			in.what, in.Kind, in.id = known.what, known.kind, ca.idOf(in.Path, known.prefix)
@@ -69,7 +73,7 @@ func (in *incoming) classify() {
 // handle answers a request that passed verification; nil is no answer, ever.
 func (ca *CA) handle(in *incoming) *reply {
 	if in.unknownPath {
-		return notFound()
+		return ca.notFound(in)
 	}
 	if !ca.allowed(in) {
 		y := ca.refuse(refusedMethod)
@@ -95,6 +99,8 @@ func (ca *CA) handle(in *incoming) *reply {
 		return ca.handleAccount(in)
 	case newOrder:
 		return ca.handleNewOrder(in)
+	case orderListResource:
+		return ca.handleOrderList(in)
 	case authorizationResource:
 		return ca.handleAuthorization(in)
 	default:
@@ -102,8 +108,11 @@ func (ca *CA) handle(in *incoming) *reply {
 	}
 }
 
-// notFound is the answer for a path that the CA does not have.
-func notFound() *reply {
+// notFound is the answer for a path that the CA does not have; OpenBao denies what it announces as the list of orders.
+func (ca *CA) notFound(in *incoming) *reply {
+	if in.what == orderListResource && ca.config.Behavior == OpenBao {
+		return ca.word(text{http.StatusForbidden, "", `{"errors":["permission denied"]}`})
+	}
 	return &reply{status: http.StatusNotFound, body: []byte("404 page not found\n"), header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}}}
 }
 
@@ -171,7 +180,11 @@ func (ca *CA) handleNewAccount(in *incoming) *reply {
 
 // accountReply shows an account.
 func (ca *CA) accountReply(code int, a *account) *reply {
-	y := ca.object(code, map[string]string{"status": a.status})
+	members := map[string]string{"status": a.status}
+	if list := ca.orderListURL(a); list != "" {
+		members["orders"] = list
+	}
+	y := ca.object(code, members)
 	y.header.Set("Location", ca.accountURL(a))
 	return y
 }
@@ -189,44 +202,6 @@ func (ca *CA) handleAccount(in *incoming) *reply {
 		a.status = deactivated
 	}
 	return ca.accountReply(http.StatusOK, a)
-}
-
-// handleNewOrder makes an order with an authorization for each name (section 7.4).
-func (ca *CA) handleNewOrder(in *incoming) *reply {
-	var request struct {
-		Identifiers []identifier `json:"identifiers"`
-	}
-	if err := json.Unmarshal(in.Payload, &request); err != nil || len(request.Identifiers) == 0 {
-		return ca.refuse(refusedOrder)
-	}
-	o := &order{id: ca.newID(), account: in.account, identifiers: request.Identifiers, expires: time.Now().Add(7 * 24 * time.Hour)}
-	for _, wanted := range request.Identifiers {
-		name, wildcard := strings.CutPrefix(wanted.Value, "*.")
-		o.authorizations = append(o.authorizations,
-			ca.newAuthorization(Authorization{Type: wanted.Type, Identifier: name, Wildcard: wildcard}, in.account))
-	}
-	ca.orders[o.id] = o
-	return ca.orderReply(http.StatusCreated, o)
-}
-
-// handleOrder reads an order, or refuses to finalize it: nothing is issued here.
-func (ca *CA) handleOrder(in *incoming) *reply {
-	o := ca.orders[in.id]
-	if o == nil {
-		return ca.refuse(unknownOrder, in.id)
-	}
-	if in.account != nil && o.account != in.account {
-		return ca.refuse(foreignOrder, in.account.id)
-	}
-	for _, a := range o.authorizations {
-		if ca.settle(a); a.lockedUp {
-			return nil
-		}
-	}
-	if in.what == finalizeResource {
-		return ca.refuse(refusedFinalize, ca.orderStatus(o))
-	}
-	return ca.orderReply(http.StatusOK, o)
 }
 
 // handleAuthorization reads or deactivates an authorization (sections 7.5 and 7.5.2).

@@ -31,6 +31,7 @@ type account struct {
 	key     *jose.JSONWebKey // public
 	private crypto.Signer    // only of accounts that a test asked for
 	status  string
+	orders  []*order // in the order they were made
 }
 
 // An order of authorizations.
@@ -355,21 +356,6 @@ func (ca *CA) failure(c *challenge) text {
 	}
 }
 
-// status is that of the order as its authorizations have it.
-func (ca *CA) orderStatus(o *order) string {
-	status := "ready"
-	for _, a := range o.authorizations {
-		ca.settle(a)
-		switch {
-		case a.status != pending && a.status != valid || a.expired() && ca.config.Behavior != OpenBao:
-			return invalid
-		case a.status == pending:
-			status = pending
-		}
-	}
-	return status
-}
-
 // shownChallenges are those that the CA shows of an authorization, in the order it shows them.
 func (ca *CA) shownChallenges(a *authorization) []*challenge {
 	shown := slices.Clone(a.challenges)
@@ -417,16 +403,6 @@ type authorizationObject struct {
 	Wildcard   *bool             `json:"wildcard,omitempty"`
 }
 
-// orderObject is an order as JSON.
-type orderObject struct {
-	Status         string       `json:"status"`
-	Expires        string       `json:"expires"`
-	Identifiers    []identifier `json:"identifiers"`
-	Authorizations []string     `json:"authorizations"`
-	Finalize       string       `json:"finalize"`
-	Error          *problem     `json:"error,omitempty"`
-}
-
 // challengeJSON shows a challenge.
 func (ca *CA) challengeJSON(c *challenge) challengeObject {
 	shown := challengeObject{Type: c.kind, URL: ca.challengeURL(c), Status: c.status, Token: c.token, Error: c.problem}
@@ -459,31 +435,6 @@ func (ca *CA) authorizationReply(a *authorization, status string) *reply {
 		y.header.Set("Location", ca.authorizationURL(a))
 	}
 	y.body = encode(shown)
-	return y
-}
-
-// orderReply shows an order.
-func (ca *CA) orderReply(code int, o *order) *reply {
-	status := ca.orderStatus(o)
-	shown := orderObject{
-		Status:      status,
-		Expires:     o.expires.UTC().Format(time.RFC3339),
-		Identifiers: o.identifiers,
-		Finalize:    ca.finalizeURL(o),
-	}
-	for _, a := range o.authorizations {
-		// OpenBao forgets all but the valid ones when the order is over.
-		if ca.config.Behavior != OpenBao || status != invalid || a.status == valid {
-			shown.Authorizations = append(shown.Authorizations, ca.authorizationURL(a))
-		}
-		if ca.config.Behavior == Pebble && a.status == invalid && shown.Error == nil {
-			shown.Error = a.failed()
-		}
-	}
-	y := ca.object(code, shown)
-	if code == http.StatusCreated || ca.config.Behavior != Pebble {
-		y.header.Set("Location", ca.orderURL(o))
-	}
 	return y
 }
 
