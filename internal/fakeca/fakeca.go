@@ -18,6 +18,7 @@
 package fakeca
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -76,6 +77,9 @@ type Config struct {
 	// ValidateOK says whether the validation of an answered challenge succeeds. Nil fails every one. It is called when the
 	// challenge is answered, without any lock held.
 	ValidateOK func(a Authorization, challengeType string) bool
+	// ReusePending makes newOrder list an account's pending authorization of the same name again, instead of making another,
+	// and return the oldest order of exactly the same names if that is still pending or ready: Boulder did so before 2025.
+	ReusePending bool
 	// Intercept sees every request that passed verification before it is handled. A nil result handles it as usual.
 	// It may be called from many goroutines.
 	Intercept func(r *Request) *Answer
@@ -176,6 +180,18 @@ type Challenge struct {
 	Count  int    // how often it was answered
 }
 
+// An Order describes one to [CA.AddOrder], or the present state of one.
+type Order struct {
+	URL            string     // set by the CA
+	Owner          acme.KeyID // account URL; that of the first authorization if empty, and with none that of [CA.Client]
+	Authorizations []string   // URLs, in the order they are listed
+	// Status stands in place of the pending or ready that follows from the authorizations. An authorization that is neither
+	// pending nor valid, or expired, still makes the order invalid, as does the order's own expiry; StepCA and OpenBao let a
+	// valid order be.
+	Status  string
+	Expires time.Time // in 7 days if zero; later it is 404 at Boulder and invalid elsewhere
+}
+
 // A CA is a fake certification authority. It is safe for concurrent use and is an [http.Handler]; a test normally reaches
 // it through [CA.Client]. Make one with [New].
 type CA struct {
@@ -194,7 +210,8 @@ type CA struct {
 	orders         map[string]*order
 	authorizations map[string]*authorization
 	challenges     map[string]*challenge
-	last           int // number of the last resource made
+	named          map[name][]*authorization // of an account's name, in the order made; only with Config.ReusePending
+	last           int                       // number of the last resource made
 
 	inFlight    atomic.Int64
 	maxInFlight atomic.Int64
@@ -217,6 +234,7 @@ func New(config Config) *CA {
 		orders:         map[string]*order{},
 		authorizations: map[string]*authorization{},
 		challenges:     map[string]*challenge{},
+		named:          map[name][]*authorization{},
 	}
 	if config.NonceLimit > 0 {
 		ca.limiter = rate.NewLimiter(rate.Limit(config.NonceLimit), max(config.NonceBurst, 1))
@@ -325,6 +343,40 @@ func (ca *CA) Authorization(url string) Authorization {
 	}
 	ca.settle(a)
 	return ca.describe(a)
+}
+
+// AddOrder makes an order of existing authorizations and returns its URL. The URL is empty, and no order made, if there is no
+// authorization at one of the URLs.
+func (ca *CA) AddOrder(from Order) string {
+	ca.mu.Lock()
+	defer ca.mu.Unlock()
+	o := &order{account: ca.accountByKID(string(from.Owner)), status: from.Status, expires: from.Expires, identifiers: []identifier{}}
+	for _, url := range from.Authorizations {
+		a := ca.authorizations[ca.idOf(url, ca.dialect.authorization)]
+		if a == nil {
+			return ""
+		}
+		o.account = cmp.Or(o.account, a.account)
+		o.authorizations = append(o.authorizations, a)
+		o.identifiers = append(o.identifiers, a.ordered())
+	}
+	if o.account == nil {
+		o.account = ca.firstAccount()
+	}
+	ca.addOrder(o)
+	return ca.orderURL(o)
+}
+
+// Order returns the present state of an order; its Status is empty if there is none at the URL. Unlike a client's reading
+// it finds an expired order at Boulder, which is invalid.
+func (ca *CA) Order(url string) Order {
+	ca.mu.Lock()
+	defer ca.mu.Unlock()
+	o := ca.orders[ca.idOf(url, ca.dialect.order)]
+	if o == nil {
+		return Order{}
+	}
+	return ca.describeOrder(o)
 }
 
 // SetStatus changes the status of an authorization, as another client or the CA itself would.

@@ -18,20 +18,64 @@ func (ca *CA) handleNewOrder(in *incoming) *reply {
 	if err := json.Unmarshal(in.Payload, &request); err != nil || len(request.Identifiers) == 0 {
 		return ca.refuse(refusedOrder)
 	}
-	o := &order{id: ca.newID(), account: in.account, identifiers: request.Identifiers, expires: time.Now().Add(7 * 24 * time.Hour)}
+	if o := ca.sameOrder(in.account, request.Identifiers); o != nil {
+		return ca.orderReply(http.StatusCreated, o)
+	}
+	o := &order{id: ca.newID(), account: in.account, identifiers: request.Identifiers}
 	for _, wanted := range request.Identifiers {
-		name, wildcard := strings.CutPrefix(wanted.Value, "*.")
-		o.authorizations = append(o.authorizations,
-			ca.newAuthorization(Authorization{Type: wanted.Type, Identifier: name, Wildcard: wildcard}, in.account))
+		a := ca.reusable(in.account, wanted)
+		if a == nil {
+			value, wildcard := strings.CutPrefix(wanted.Value, "*.")
+			a = ca.newAuthorization(Authorization{Type: wanted.Type, Identifier: value, Wildcard: wildcard}, in.account)
+		}
+		o.authorizations = append(o.authorizations, a)
 	}
 	ca.addOrder(o)
 	return ca.orderReply(http.StatusCreated, o)
 }
 
+// sameOrder is the order to return instead of a new one; nil if there is none. As Boulder does, it looks only at the oldest
+// order of the same names, whatever their sequence, that is not expired.
+func (ca *CA) sameOrder(owner *account, identifiers []identifier) *order {
+	if !ca.config.ReusePending {
+		return nil
+	}
+	for _, o := range owner.orders {
+		if o.expired() || !slices.Equal(sorted(o.identifiers), sorted(identifiers)) {
+			continue
+		}
+		if status := ca.orderStatus(o); status == pending || status == ready {
+			return o
+		}
+		return nil
+	}
+	return nil
+}
+
+// sorted has the values of identifiers in alphabetical order.
+func sorted(identifiers []identifier) []string {
+	var values []string
+	for _, one := range identifiers {
+		values = append(values, one.Value)
+	}
+	slices.Sort(values)
+	return values
+}
+
+// reusable is the newest pending authorization for a name, to be listed again; nil if there is none.
+func (ca *CA) reusable(owner *account, wanted identifier) *authorization {
+	for _, a := range slices.Backward(ca.named[name{owner, wanted.Value}]) {
+		if ca.settle(a); a.status == pending && !a.expired() {
+			return a
+		}
+	}
+	return nil
+}
+
 // handleOrder reads an order, or refuses to finalize it: nothing is issued here.
 func (ca *CA) handleOrder(in *incoming) *reply {
 	o := ca.orders[in.id]
-	if o == nil {
+	if o == nil || ca.config.Behavior == Boulder && o.expired() {
 		return ca.refuse(unknownOrder, in.id)
 	}
 	if in.account != nil && o.account != in.account {
@@ -48,9 +92,26 @@ func (ca *CA) handleOrder(in *incoming) *reply {
 	return ca.orderReply(http.StatusOK, o)
 }
 
-// status is that of the order as its authorizations have it.
+// expired reports whether an order's time is over.
+func (o *order) expired() bool { return time.Now().After(o.expires) }
+
+// orderStatus is that of the order as its authorizations have it, or as Order.Status has it.
 func (ca *CA) orderStatus(o *order) string {
-	status := "ready"
+	lasting := ca.config.Behavior == StepCA || ca.config.Behavior == OpenBao
+	derived := ca.derivedStatus(o)
+	switch {
+	case o.status == valid && lasting:
+		return valid
+	case derived == invalid || o.expired():
+		return invalid
+	default:
+		return cmp.Or(o.status, derived)
+	}
+}
+
+// derivedStatus is the order's as its authorizations have it.
+func (ca *CA) derivedStatus(o *order) string {
+	status := ready
 	for _, a := range o.authorizations {
 		ca.settle(a)
 		switch {
@@ -84,7 +145,7 @@ func (ca *CA) orderReply(code int, o *order) *reply {
 	}
 	for _, a := range o.authorizations {
 		// OpenBao forgets all but the valid ones when the order is over.
-		if ca.config.Behavior != OpenBao || status != invalid || a.status == valid {
+		if ca.config.Behavior != OpenBao || status != invalid && status != valid || a.status == valid {
 			shown.Authorizations = append(shown.Authorizations, ca.authorizationURL(a))
 		}
 		if ca.config.Behavior == Pebble && a.status == invalid && shown.Error == nil {
@@ -98,8 +159,29 @@ func (ca *CA) orderReply(code int, o *order) *reply {
 	return y
 }
 
-// addOrder keeps an order.
+// describeOrder shows an order to the test.
+func (ca *CA) describeOrder(o *order) Order {
+	shown := Order{
+		URL:            ca.orderURL(o),
+		Owner:          kid(ca.accountURL(o.account)),
+		Authorizations: []string{},
+		Status:         ca.orderStatus(o),
+		Expires:        o.expires,
+	}
+	for _, a := range o.authorizations {
+		shown.Authorizations = append(shown.Authorizations, ca.authorizationURL(a))
+	}
+	return shown
+}
+
+// addOrder keeps an order, with an id and an expiry if it has none yet.
 func (ca *CA) addOrder(o *order) {
+	if o.id == "" {
+		o.id = ca.newID()
+	}
+	if o.expires.IsZero() {
+		o.expires = time.Now().Add(7 * 24 * time.Hour)
+	}
 	ca.orders[o.id] = o
 	o.account.orders = append(o.account.orders, o)
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/acme"
@@ -226,4 +227,119 @@ func TestOrderListRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAddOrder reads orders of every status, by a client and by the test.
+func TestAddOrder(t *testing.T) {
+	for _, tt := range []struct {
+		name           string
+		behavior       fakeca.Behavior
+		authorizations []string // statuses
+		status         string
+		expired        bool
+		want           string // status
+		shown          int    // authorizations
+	}{
+		{"pending", fakeca.Boulder, []string{"valid", "pending"}, "", false, "pending", 2},
+		{"ready", fakeca.Boulder, []string{"valid", "valid"}, "", false, "ready", 2},
+		{"deactivated", fakeca.Boulder, []string{"deactivated", "pending"}, "", false, "invalid", 2},
+		{"processing", fakeca.Boulder, []string{"valid", "valid"}, "processing", false, "processing", 2},
+		{"processing before its time", fakeca.Boulder, []string{"pending"}, "processing", false, "processing", 1},
+		{"valid", fakeca.Boulder, []string{"valid"}, "valid", false, "valid", 1},
+		{"valid, then deactivated", fakeca.Boulder, []string{"deactivated", "valid"}, "valid", false, "invalid", 2},
+		{"valid, then deactivated", fakeca.Pebble, []string{"deactivated", "valid"}, "valid", false, "invalid", 2},
+		{"valid, then deactivated", fakeca.OpenBao, []string{"deactivated", "valid"}, "valid", false, "valid", 1},
+		{"invalid by itself", fakeca.Boulder, []string{"pending"}, "invalid", false, "invalid", 1},
+		{"invalid by itself", fakeca.OpenBao, []string{"pending"}, "invalid", false, "invalid", 0},
+		{"expired", fakeca.Boulder, []string{"pending"}, "", true, "", 0},
+		{"expired", fakeca.OpenBao, []string{"pending"}, "", true, "invalid", 0},
+		{"expired", fakeca.Pebble, []string{"pending"}, "", true, "invalid", 1},
+		{"expired but issued", fakeca.StepCA, []string{"valid"}, "valid", true, "valid", 1},
+		{"empty", fakeca.Boulder, nil, "", false, "ready", 0},
+	} {
+		t.Run(tt.name+"/"+names[tt.behavior], func(t *testing.T) {
+			ca := fakeca.New(fakeca.Config{Behavior: tt.behavior})
+			client := ca.Client()
+			owner := client
+			if len(tt.authorizations) > 0 {
+				owner = ca.NewAccount() // the order is of the same
+			}
+			added := fakeca.Order{Status: tt.status}
+			for i, status := range tt.authorizations {
+				added.Authorizations = append(added.Authorizations, ca.Add(fakeca.Authorization{Status: status, Wildcard: i > 0, Identifier: "a.example.com", Owner: owner.KID}))
+			}
+			if tt.expired {
+				added.Expires = time.Now().Add(-time.Minute)
+			}
+			url := ca.AddOrder(added)
+			got := ca.Order(url)
+			require.Equal(t, url, got.URL)
+			require.Equal(t, owner.KID, got.Owner)
+			require.Equal(t, len(added.Authorizations), len(got.Authorizations))
+			if tt.want == "" {
+				require.Equal(t, "invalid", got.Status)
+				read := send(t, ca, request{url: url, client: owner})
+				require.Equal(t, 404, read.StatusCode)
+				require.Equal(t, "No order for ID "+id(url), read.problem.Detail)
+				return
+			}
+			require.Equal(t, tt.want, got.Status)
+			read, err := owner.GetOrder(t.Context(), url)
+			require.NoError(t, err)
+			require.Equal(t, tt.want, read.Status)
+			require.Len(t, read.AuthzURLs, tt.shown)
+			require.Len(t, read.Identifiers, len(tt.authorizations))
+			if len(read.Identifiers) == 2 {
+				require.Equal(t, acme.DomainIDs("a.example.com", "*.a.example.com"), read.Identifiers)
+			}
+		})
+	}
+}
+
+// TestAddOrderUnknown makes no order of what is not there, and finds none.
+func TestAddOrderUnknown(t *testing.T) {
+	ca := fakeca.New(fakeca.Config{})
+	url := ca.Add(fakeca.Authorization{})
+	require.Empty(t, ca.AddOrder(fakeca.Order{Authorizations: []string{url, url + "0"}}))
+	require.Zero(t, ca.Order(ca.URL()+"/acme/order/1/3"))
+	require.Equal(t, ca.URL()+"/acme/order/1/3", ca.AddOrder(fakeca.Order{Authorizations: []string{url}}))
+	require.Empty(t, ca.Order(url).Status)
+}
+
+// TestReusePending orders the same names again, as it was recorded at a Boulder of 2024.
+func TestReusePending(t *testing.T) {
+	ca := fakeca.New(fakeca.Config{ReusePending: true})
+	client := ca.Client()
+	order := func(names ...string) *acme.Order {
+		t.Helper()
+		order, err := client.AuthorizeOrder(t.Context(), acme.DomainIDs(names...))
+		require.NoError(t, err)
+		return order
+	}
+	a := order("a.example.com")
+	again := order("a.example.com")
+	require.Equal(t, a.URI, again.URI)
+	both := order("a.example.com", "b.example.com")
+	require.Equal(t, a.AuthzURLs[0], both.AuthzURLs[0])
+	require.NotEqual(t, a.URI, both.URI)
+	require.Equal(t, both.URI, order("b.example.com", "a.example.com").URI)
+	b := order("b.example.com")
+	require.Equal(t, both.AuthzURLs[1:], b.AuthzURLs)
+	wildcard := order("*.a.example.com")
+	require.NotEqual(t, a.AuthzURLs, wildcard.AuthzURLs)
+	require.Equal(t, []string{wildcard.AuthzURLs[0], b.AuthzURLs[0]}, order("*.a.example.com", "b.example.com").AuthzURLs)
+
+	require.Equal(t, 200, send(t, ca, request{url: a.AuthzURLs[0], client: client, payload: deactivation}).StatusCode)
+	require.Equal(t, []string{"invalid", "invalid", "pending"}, []string{ca.Order(a.URI).Status, ca.Order(both.URI).Status, ca.Order(b.URI).Status})
+	second := order("a.example.com")
+	require.NotEqual(t, a.AuthzURLs, second.AuthzURLs)
+	third := order("a.example.com") // another order: the oldest of these names is looked at, and it is invalid
+	require.NotEqual(t, second.URI, third.URI)
+	require.Equal(t, second.AuthzURLs, third.AuthzURLs)
+
+	client = ca.NewAccount()
+	require.NotEqual(t, second.AuthzURLs, order("a.example.com").AuthzURLs)
+
+	client = fakeca.New(fakeca.Config{}).Client()
+	require.NotEqual(t, order("a.example.com").AuthzURLs, order("a.example.com").AuthzURLs)
 }

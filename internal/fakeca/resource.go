@@ -23,6 +23,7 @@ const (
 	valid       = acme.StatusValid
 	invalid     = acme.StatusInvalid
 	deactivated = acme.StatusDeactivated
+	ready       = acme.StatusReady
 )
 
 // An account of the CA.
@@ -40,7 +41,14 @@ type order struct {
 	account        *account
 	identifiers    []identifier
 	authorizations []*authorization
+	status         string // in place of the pending or ready that its authorizations give it; empty: as they give it
 	expires        time.Time
+}
+
+// A name is what an authorization is for, as an order has it ("*.example.org"), of one account.
+type name struct {
+	account *account
+	value   string
 }
 
 // An authorization. Its status is up to date only after CA.settle.
@@ -152,6 +160,9 @@ func (ca *CA) newAuthorization(from Authorization, owner *account) *authorizatio
 		a.challenges = append(a.challenges, ca.newChallenge(a, c))
 	}
 	ca.authorizations[a.id] = a
+	if ca.config.ReusePending {
+		ca.named[a.name()] = append(ca.named[a.name()], a)
+	}
 	return a
 }
 
@@ -278,6 +289,17 @@ func (ca *CA) describe(a *authorization) Authorization {
 	}
 	return shown
 }
+
+// ordered is the identifier by which an order has the authorization.
+func (a *authorization) ordered() identifier {
+	if a.wildcard {
+		return identifier{a.identifier.Type, "*." + a.identifier.Value}
+	}
+	return a.identifier
+}
+
+// name is what the authorization is for.
+func (a *authorization) name() name { return name{a.account, a.ordered().Value} }
 
 // expired reports whether an authorization's time is over.
 func (a *authorization) expired() bool { return time.Now().After(a.expires) }
