@@ -44,6 +44,8 @@ const (
 	foreignOrder                  // {0} account id
 	refusedOrder                  // identifiers
 	refusedFinalize               // {0} order's status
+	refusedCSR                    // finalizing with a body that has no csr
+	unknownCertificate            // or another account's; {0} id
 	refusedListBody               // reading a list of orders with a body
 	foreignList                   // another account's list of orders, or one of no account
 )
@@ -60,6 +62,7 @@ type dialect struct {
 	directory, newNonce, newAccount, newOrder              string // paths
 	account, authorization, challenge, order               string // paths up to the id
 	finalize                                               string // path up to the id; empty: the order's with /finalize at its end
+	certificate                                            string // path up to the id; empty: the order's with /cert at its end
 	orderList                                              string // path of the list of orders up to the account's id
 	listEnd                                                string // or what its URL has behind the account's; both empty: there is no list
 	accountInPath                                          bool   // ids stand behind the account's
@@ -75,6 +78,7 @@ var (
 	boulderDialect = &dialect{
 		directory: "/directory", newNonce: "/acme/new-nonce", newAccount: "/acme/new-acct", newOrder: "/acme/new-order",
 		account: "/acme/acct/", authorization: "/acme/authz/", challenge: "/acme/chall/", order: "/acme/order/", finalize: "/acme/finalize/",
+		certificate:   "/acme/cert/",
 		accountInPath: true, readable: true, challengeLocation: true, challengesUp: true,
 		statusInProblem: true, nonceOnError: true, problemMedia: "application/problem+json",
 		texts: map[refusal]text{
@@ -105,6 +109,8 @@ var (
 			foreignOrder:          {404, "malformed", "No order found for account ID {0}"},
 			refusedOrder:          {400, "malformed", "NewOrder request did not specify any identifiers"}, // own
 			refusedFinalize:       {403, "orderNotReady", `Order's status ("{0}") is not acceptable for finalization`},
+			refusedCSR:            {400, "malformed", "Error unmarshaling certificate request"}, // own
+			unknownCertificate:    {404, "malformed", "Certificate not found"},                  // own
 		},
 	}
 
@@ -113,6 +119,7 @@ var (
 	stepDialect      = &dialect{
 		directory: "/acme/acme/directory", newNonce: "/acme/acme/new-nonce", newAccount: "/acme/acme/new-account", newOrder: "/acme/acme/new-order",
 		account: "/acme/acme/account/", authorization: "/acme/acme/authz/", challenge: "/acme/acme/challenge/", order: "/acme/acme/order/",
+		certificate:           "/acme/acme/certificate/",
 		listEnd:               "/orders",
 		authorizationLocation: true, challengeLocation: true, challengesUp: true,
 		nonceOnError: true, problemMedia: "application/problem+json",
@@ -140,6 +147,8 @@ var (
 			refusedOrder:          stepMalformed,
 			refusedFinalize:       {400, "orderNotReady", "The request attempted to finalize an order that is not ready to be finalized"},
 			refusedListBody:       stepMalformed,
+			refusedCSR:            stepMalformed,
+			unknownCertificate:    stepMalformed,
 			foreignList:           stepUnauthorized,
 		},
 	}
@@ -148,6 +157,7 @@ var (
 	ignoresDialect = &dialect{
 		directory: "/acme/directory", newNonce: "/acme/new-nonce", newAccount: "/acme/new-account", newOrder: "/acme/new-order",
 		account: "/acme/acct/", authorization: "/acme/authz/", challenge: "/acme/chall/", order: "/acme/order/",
+		certificate:     "/acme/cert/",
 		listEnd:         "/orders",
 		statusInProblem: true, nonceOnError: true, problemMedia: "application/problem+json",
 		texts: map[refusal]text{
@@ -177,6 +187,8 @@ var (
 			refusedOrder:          {400, "malformed", "no identifiers"},
 			refusedFinalize:       {403, "orderNotReady", "order is {0}"},
 			refusedListBody:       {400, "malformed", "a list of orders is read by POST-as-GET"},
+			refusedCSR:            {400, "malformed", "no csr"},
+			unknownCertificate:    {404, "malformed", "certificate not found"},
 			foreignList:           {403, "unauthorized", "not this account"},
 		},
 	}
@@ -216,12 +228,15 @@ var (
 			foreignOrder:          {400, "malformed", "order does not exist: the request message was malformed"},
 			refusedOrder:          {400, "malformed", "the request message was malformed"},                                                                                                 // own
 			refusedFinalize:       {403, "orderNotReady", "the request attempted to finalize an order that is not ready to be finalized: order is status {0}, needs to be in ready state"}, // own
+			refusedCSR:            {400, "malformed", "missing 'csr' argument: the request message was malformed"},                                                                         // own
+			unknownCertificate:    {400, "malformed", "order does not exist: the request message was malformed"},                                                                           // own
 		},
 	}
 
 	pebbleDialect = &dialect{
 		directory: "/dir", newNonce: "/nonce-plz", newAccount: "/sign-me-up", newOrder: "/order-plz",
 		account: "/my-account/", authorization: "/authZ/", challenge: "/chalZ/", order: "/my-order/", finalize: "/finalize-order/",
+		certificate:     "/certZ/",
 		orderList:       "/list-orderz/",
 		challengesUp:    true,
 		statusInProblem: true, nonceOnError: true, problemMedia: "application/problem+json; charset=utf-8",
@@ -255,6 +270,8 @@ var (
 			refusedOrder:          {400, "malformed", "no identifiers in the order"}, // own
 			refusedFinalize:       {403, "orderNotReady", `Order's status ("{0}") was not ready`},
 			refusedListBody:       {400, "malformed", "POST-as-GET requests must have a nil body"},
+			refusedCSR:            {400, "malformed", "Error decoding Base64url-encoded CSR"}, // own
+			unknownCertificate:    {404, "", ""},                                              // own
 			foreignList:           {404, "malformed", "Wrong account ID"},
 		},
 	}

@@ -1,5 +1,5 @@
-// Package fakeca is an ACME certification authority (RFC 8555) for tests. It issues nothing: it holds accounts, orders and
-// authorizations, and answers as real CAs were seen to answer, with their status codes, problem documents and URL shapes.
+// Package fakeca is an ACME certification authority (RFC 8555) for tests. It holds accounts, orders and authorizations,
+// issues one certificate at most (Config.Issue), and answers as real CAs were seen to answer, with their status codes, problem documents and URL shapes.
 //
 // It checks what a CA checks: the signature, the algorithm, that a nonce is used once, that the signed url is the requested
 // one, that the account exists and is active. On top of that a test can add latency, bad nonces, a limit on new nonces, and
@@ -77,6 +77,9 @@ type Config struct {
 	// ValidateOK says whether the validation of an answered challenge succeeds. Nil fails every one. It is called when the
 	// challenge is answered, without any lock held.
 	ValidateOK func(a Authorization, challengeType string) bool
+	// Issue makes finalize (RFC 8555, section 7.4) of a ready order issue a certificate: whatever its csr asks for, it is always
+	// the same self-signed one. Otherwise finalize is refused for a ready order, too.
+	Issue bool
 	// ReusePending makes newOrder list an account's pending authorization of the same name again, instead of making another,
 	// and return the oldest order of exactly the same names if that is still pending or ready: Boulder did so before 2025.
 	ReusePending bool
@@ -188,8 +191,9 @@ type Order struct {
 	// Status stands in place of the pending or ready that follows from the authorizations. An authorization that is neither
 	// pending nor valid, or expired, still makes the order invalid, as does the order's own expiry; StepCA and OpenBao let a
 	// valid order be.
-	Status  string
-	Expires time.Time // in 7 days if zero; later it is 404 at Boulder and invalid elsewhere
+	Status      string
+	Expires     time.Time // in 7 days if zero; later it is 404 at Boulder and invalid elsewhere
+	Certificate string    // URL, set by the CA when it issues (Config.Issue) or is given a valid order; it stays set afterwards
 }
 
 // A CA is a fake certification authority. It is safe for concurrent use and is an [http.Handler]; a test normally reaches
@@ -199,6 +203,7 @@ type CA struct {
 	dialect *dialect
 	nonces  nonces
 	limiter *rate.Limiter
+	chain   []byte        // PEM of the certificate that is issued; nil if none is
 	stop    chan struct{} // closed when a started CA ends: whatever hangs lets go
 
 	mu             sync.Mutex
@@ -210,6 +215,7 @@ type CA struct {
 	orders         map[string]*order
 	authorizations map[string]*authorization
 	challenges     map[string]*challenge
+	issued         map[string]*order         // by the certificate's id
 	named          map[name][]*authorization // of an account's name, in the order made; only with Config.ReusePending
 	last           int                       // number of the last resource made
 
@@ -234,10 +240,14 @@ func New(config Config) *CA {
 		orders:         map[string]*order{},
 		authorizations: map[string]*authorization{},
 		challenges:     map[string]*challenge{},
+		issued:         map[string]*order{},
 		named:          map[name][]*authorization{},
 	}
 	if config.NonceLimit > 0 {
 		ca.limiter = rate.NewLimiter(rate.Limit(config.NonceLimit), max(config.NonceBurst, 1))
+	}
+	if config.Issue {
+		ca.chain = newChain()
 	}
 	ca.http = &http.Client{Transport: ca.Transport()}
 	return ca

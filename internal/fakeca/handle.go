@@ -19,6 +19,7 @@ const (
 	accountObject
 	orderResource
 	finalizeResource
+	certificateResource
 	orderListResource
 	authorizationResource
 	challengeResource
@@ -47,16 +48,27 @@ func (ca *CA) route(in *incoming) bool {
 	}{
 		{d.authorization, authorizationResource, Read}, {d.challenge, challengeResource, ReadChallenge},
 		{d.account, accountObject, Account}, {d.order, orderResource, Ordering}, {d.finalize, finalizeResource, Ordering},
+		{d.certificate, certificateResource, Ordering},
 	} {
 		if known.prefix != "" && strings.HasPrefix(in.Path, known.prefix) {
 			in.what, in.Kind, in.id = known.what, known.kind, ca.idOf(in.Path, known.prefix)
-			if id, ok := strings.CutSuffix(in.id, "/finalize"); ok && in.what == orderResource {
-				in.what, in.id = finalizeResource, id
-			}
+			in.refine(ca.dialect)
 			return true
 		}
 	}
 	return false
+}
+
+// refine tells what stands behind an order's path from the order; a certificate's id has no account's before it.
+func (in *incoming) refine(d *dialect) {
+	switch id, last, _ := strings.Cut(in.id, "/"); {
+	case in.what == orderResource && last == "finalize":
+		in.what, in.id = finalizeResource, id
+	case in.what == orderResource && last == "cert" && d.certificate == "":
+		in.what, in.id = certificateResource, id
+	case in.what == certificateResource:
+		in.id = strings.TrimPrefix(in.Path, d.certificate)
+	}
 }
 
 // classify tells readings from changes once the payload is known.
@@ -101,6 +113,8 @@ func (ca *CA) handle(in *incoming) *reply {
 		return ca.handleNewOrder(in)
 	case orderListResource:
 		return ca.handleOrderList(in)
+	case certificateResource:
+		return ca.handleCertificate(in)
 	case authorizationResource:
 		return ca.handleAuthorization(in)
 	default:
@@ -123,7 +137,7 @@ func (ca *CA) allowed(in *incoming) bool {
 		return in.Method == http.MethodGet
 	case newNonce:
 		return in.Method == http.MethodHead || in.Method == http.MethodGet
-	case authorizationResource, challengeResource, orderResource:
+	case authorizationResource, challengeResource, orderResource, certificateResource:
 		return in.Method == http.MethodPost || in.Method == http.MethodGet && ca.dialect.readable
 	default:
 		return in.Method == http.MethodPost

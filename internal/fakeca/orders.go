@@ -2,7 +2,15 @@ package fakeca
 
 import (
 	"cmp"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"math/big"
 	"net/http"
 	"slices"
 	"strconv"
@@ -72,7 +80,7 @@ func (ca *CA) reusable(owner *account, wanted identifier) *authorization {
 	return nil
 }
 
-// handleOrder reads an order, or refuses to finalize it: nothing is issued here.
+// handleOrder reads or finalizes an order.
 func (ca *CA) handleOrder(in *incoming) *reply {
 	o := ca.orders[in.id]
 	if o == nil || ca.config.Behavior == Boulder && o.expired() {
@@ -87,9 +95,81 @@ func (ca *CA) handleOrder(in *incoming) *reply {
 		}
 	}
 	if in.what == finalizeResource {
-		return ca.refuse(refusedFinalize, ca.orderStatus(o))
+		return ca.handleFinalize(o, in.Payload)
 	}
 	return ca.orderReply(http.StatusOK, o)
+}
+
+// handleFinalize issues the certificate of an order that is ready, if any is issued here.
+func (ca *CA) handleFinalize(o *order, payload []byte) *reply {
+	if status := ca.orderStatus(o); status != ready || !ca.config.Issue {
+		return ca.refuse(refusedFinalize, status)
+	}
+	var request struct {
+		CSR string `json:"csr"`
+	}
+	if err := json.Unmarshal(payload, &request); err != nil {
+		return ca.refuse(refusedCSR)
+	}
+	if csr, err := base64.RawURLEncoding.DecodeString(request.CSR); err != nil || len(csr) == 0 {
+		return ca.refuse(refusedCSR)
+	}
+	o.status = valid
+	ca.issue(o)
+	if ca.config.Behavior != Pebble {
+		return ca.orderReply(http.StatusOK, o)
+	}
+	y := ca.orderReplyAs(http.StatusOK, o, processing) // it is done when it is next looked at
+	y.header.Set("Retry-After", "5")
+	return y
+}
+
+// issue gives an order its certificate.
+func (ca *CA) issue(o *order) {
+	o.certificate = o.id
+	if ca.dialect.certificate != "" {
+		var random [16]byte
+		_, _ = rand.Read(random[:]) // never fails
+		o.certificate = hex.EncodeToString(random[:])
+	}
+	ca.issued[o.certificate] = o
+}
+
+// certificateURL is where an order's certificate is; empty if none was issued.
+func (ca *CA) certificateURL(o *order) string {
+	switch {
+	case o.certificate == "":
+		return ""
+	case ca.dialect.certificate == "":
+		return ca.orderURL(o) + "/cert"
+	default:
+		return ca.base + ca.dialect.certificate + o.certificate
+	}
+}
+
+// handleCertificate shows a certificate (section 7.4.2).
+func (ca *CA) handleCertificate(in *incoming) *reply {
+	o := ca.issued[in.id]
+	if o == nil || in.account != nil && in.account != o.account {
+		return ca.refuse(unknownCertificate, in.id)
+	}
+	return &reply{status: http.StatusOK, body: ca.chain, header: http.Header{"Content-Type": {"application/pem-certificate-chain"}}}
+}
+
+// newChain makes a self-signed certificate, in PEM.
+func newChain() []byte {
+	key := newKey()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		Subject:      pkix.Name{CommonName: "fakeca"},
+		NotBefore:    time.Now(),
+		NotAfter:     time.Now().Add(90 * 24 * time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		panic(fmt.Sprintf("fakeca: making a certificate: %v", err)) // never: the template is sound
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
 // expired reports whether an order's time is over.
@@ -131,17 +211,25 @@ type orderObject struct {
 	Identifiers    []identifier `json:"identifiers"`
 	Authorizations []string     `json:"authorizations"`
 	Finalize       string       `json:"finalize"`
+	Certificate    string       `json:"certificate,omitempty"`
 	Error          *problem     `json:"error,omitempty"`
 }
 
 // orderReply shows an order.
 func (ca *CA) orderReply(code int, o *order) *reply {
-	status := ca.orderStatus(o)
+	return ca.orderReplyAs(code, o, ca.orderStatus(o))
+}
+
+// orderReplyAs shows an order, with the status it is said to have.
+func (ca *CA) orderReplyAs(code int, o *order, status string) *reply {
 	shown := orderObject{
 		Status:      status,
 		Expires:     o.expires.UTC().Format(time.RFC3339),
 		Identifiers: o.identifiers,
 		Finalize:    ca.finalizeURL(o),
+	}
+	if status == valid || status == invalid && ca.config.Behavior == Pebble {
+		shown.Certificate = ca.certificateURL(o) // Pebble shows that of an invalid order, too
 	}
 	for _, a := range o.authorizations {
 		// OpenBao forgets all but the valid ones when the order is over.
@@ -167,6 +255,7 @@ func (ca *CA) describeOrder(o *order) Order {
 		Authorizations: []string{},
 		Status:         ca.orderStatus(o),
 		Expires:        o.expires,
+		Certificate:    ca.certificateURL(o),
 	}
 	for _, a := range o.authorizations {
 		shown.Authorizations = append(shown.Authorizations, ca.authorizationURL(a))
@@ -181,6 +270,9 @@ func (ca *CA) addOrder(o *order) {
 	}
 	if o.expires.IsZero() {
 		o.expires = time.Now().Add(7 * 24 * time.Hour)
+	}
+	if o.status == valid && ca.config.Issue {
+		ca.issue(o)
 	}
 	ca.orders[o.id] = o
 	o.account.orders = append(o.account.orders, o)

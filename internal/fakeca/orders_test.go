@@ -1,11 +1,13 @@
 package fakeca_test
 
 import (
+	"crypto/x509"
 	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -342,4 +344,97 @@ func TestReusePending(t *testing.T) {
 
 	client = fakeca.New(fakeca.Config{}).Client()
 	require.NotEqual(t, order("a.example.com").AuthzURLs, order("a.example.com").AuthzURLs)
+}
+
+// TestIssue goes the whole way with x/crypto's client: newOrder, an answer, finalize, the certificate; then deactivates.
+func TestIssue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for behavior, want := range map[fakeca.Behavior]struct {
+			path      string // of the certificate
+			then      string // status of the order after a deactivation
+			remembers bool   // whether the order still names its certificate then
+		}{
+			fakeca.Boulder: {"/acme/cert/[0-9a-f]{32}", "invalid", false},
+			fakeca.StepCA:  {"/acme/acme/certificate/[0-9a-f]{32}", "valid", true},
+			fakeca.Ignores: {"/acme/cert/[0-9a-f]{32}", "valid", true},
+			fakeca.OpenBao: {"/v1/pki/acme/order/{id}/cert", "valid", true},
+			fakeca.Pebble:  {"/certZ/[0-9a-f]{32}", "invalid", true},
+		} {
+			ca := fakeca.New(fakeca.Config{Behavior: behavior, Issue: true, SettleAfter: 2 * time.Second, ValidateOK: func(fakeca.Authorization, string) bool { return true }})
+			client := ca.Client()
+			order, err := client.AuthorizeOrder(t.Context(), acme.DomainIDs("a.example.com", "*.a.example.com"))
+			require.NoError(t, err)
+			uri := order.URI
+			for _, url := range order.AuthzURLs {
+				a, err := client.GetAuthorization(t.Context(), url)
+				require.NoError(t, err)
+				_, err = client.Accept(t.Context(), a.Challenges[0])
+				require.NoError(t, err)
+			}
+			order, err = client.WaitOrder(t.Context(), order.URI)
+			require.NoError(t, err)
+			require.Equal(t, acme.StatusReady, order.Status)
+			order.URI = uri // Pebble's Location comes with newOrder alone
+
+			for _, body := range []string{"", "{}", `{"csr":""}`, `{"csr":"a+b="}`, "no json"} {
+				require.Equal(t, 400, send(t, ca, request{url: order.FinalizeURL, client: client, payload: body}).StatusCode, body)
+			}
+			require.Equal(t, acme.StatusReady, ca.Order(uri).Status)
+			require.Empty(t, ca.Order(uri).Certificate)
+			chain, url, err := client.CreateCertFromOrder(t.Context(), order, []byte("whatever"), true)
+			require.NoError(t, err)
+			require.Len(t, chain, 1)
+			certificate, err := x509.ParseCertificate(chain[0])
+			require.NoError(t, err)
+			require.Equal(t, "CN=fakeca", certificate.Subject.String())
+			require.Regexp(t, "^"+ca.URL()+strings.ReplaceAll(want.path, "{id}", id(order.URI))+"$", url)
+			require.Equal(t, acme.StatusValid, ca.Order(order.URI).Status)
+			require.Equal(t, url, ca.Order(order.URI).Certificate)
+			require.NotEqual(t, 200, send(t, ca, request{url: url, client: ca.NewAccount()}).StatusCode)
+			require.NotEqual(t, 200, send(t, ca, request{url: order.FinalizeURL, client: client, payload: `{"csr":"AAAA"}`}).StatusCode)
+
+			send(t, ca, request{url: order.AuthzURLs[0], client: client, payload: deactivation})
+			after := send(t, ca, request{url: order.URI, client: client})
+			require.Equal(t, want.then, after.object.Status, names[behavior])
+			require.Equal(t, want.remembers, strings.Contains(after.body, `"certificate":"`+url+`"`), names[behavior])
+			got := send(t, ca, request{url: url, client: client})
+			require.Equal(t, 200, got.StatusCode)
+			require.Equal(t, "application/pem-certificate-chain", got.Header.Get("Content-Type"))
+		}
+	})
+}
+
+// TestFinalizeAnswer has what is answered to finalize itself: Pebble alone is not done at once.
+func TestFinalizeAnswer(t *testing.T) {
+	for behavior, want := range map[fakeca.Behavior]string{
+		fakeca.Boulder: "valid", fakeca.StepCA: "valid", fakeca.Ignores: "valid", fakeca.OpenBao: "valid", fakeca.Pebble: "processing",
+	} {
+		for _, issue := range []bool{true, false} {
+			ca := fakeca.New(fakeca.Config{Behavior: behavior, Issue: issue})
+			url := ca.AddOrder(fakeca.Order{Authorizations: []string{ca.Add(fakeca.Authorization{Status: "valid"})}})
+			order, err := ca.Client().GetOrder(t.Context(), url)
+			require.NoError(t, err)
+			got := send(t, ca, request{url: order.FinalizeURL, client: ca.Client(), payload: `{"csr":"AAAA"}`})
+			if !issue {
+				require.Equal(t, "urn:ietf:params:acme:error:orderNotReady", got.problem.Type)
+				require.Equal(t, "ready", ca.Order(url).Status)
+				continue
+			}
+			require.Equal(t, want, got.object.Status)
+			require.Equal(t, want == "valid", strings.Contains(got.body, `"certificate":"`))
+			require.Equal(t, "valid", ca.Order(url).Status)
+		}
+	}
+}
+
+// TestAddIssued gives a CA a valid order, which has a certificate where certificates are issued.
+func TestAddIssued(t *testing.T) {
+	for _, issue := range []bool{true, false} {
+		ca := fakeca.New(fakeca.Config{Issue: issue})
+		url := ca.AddOrder(fakeca.Order{Authorizations: []string{ca.Add(fakeca.Authorization{Status: "valid"})}, Status: "valid"})
+		order, err := ca.Client().GetOrder(t.Context(), url)
+		require.NoError(t, err)
+		require.Equal(t, issue, order.CertURL != "")
+		require.Equal(t, ca.Order(url).Certificate, order.CertURL)
+	}
 }

@@ -43,6 +43,7 @@ type order struct {
 	authorizations []*authorization
 	status         string // in place of the pending or ready that its authorizations give it; empty: as they give it
 	expires        time.Time
+	certificate    string // id of the certificate in its URL; empty if none was issued
 }
 
 // A name is what an authorization is for, as an order has it ("*.example.org"), of one account.
