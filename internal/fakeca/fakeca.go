@@ -1,5 +1,6 @@
-// Package fakeca is an ACME certification authority (RFC 8555) for tests. It holds accounts, orders and authorizations,
-// issues one certificate at most (Config.Issue), and answers as real CAs were seen to answer, with their status codes, problem documents and URL shapes.
+// Package fakeca is an ACME certification authority (RFC 8555) for tests. It holds accounts, orders and authorizations, and
+// answers as real CAs were seen to answer, with their status codes, problem documents and URL shapes. If told to issue
+// (Config.Issue), it issues the same certificate every time.
 //
 // It checks what a CA checks: the signature, the algorithm, that a nonce is used once, that the signed url is the requested
 // one, that the account exists and is active. On top of that a test can add latency, bad nonces, a limit on new nonces, and
@@ -10,7 +11,7 @@
 //
 // Map of the package: fakeca.go has what a test sets up and asks; serve.go takes a request from arrival to answer, with
 // faults; jws.go verifies; nonce.go hands out nonces; resource.go holds the state and its changes; orders.go has the orders
-// and the lists of them; dialect.go has the differences between the CAs: paths, texts, and what an authorization shows; handle.go connects them.
+// and the lists of them; limits.go counts and refuses what is too much; dialect.go has the differences between the CAs: paths, texts, and what an authorization shows; handle.go connects them.
 //
 // Invariants: mu guards accounts, orders, authorizations and all they point to, and is never held while a caller's function
 // runs or while anything waits. An answered challenge is settled by the clock when it is next looked at, not by a timer,
@@ -72,6 +73,13 @@ type Config struct {
 	// 503 with Retry-After. 0 is no limit. Let's Encrypt allows 20 a second and a burst of 10.
 	NonceLimit float64
 	NonceBurst int
+	// FailureLimit is how many failures Boulder allows an account for a name within FailureWindow, an hour if zero; beyond it
+	// newOrder for that name is 429 rateLimited, while deactivations and answers never are. A failure is the deactivation of a
+	// pending authorization or a failed validation; a name is exact, and a wildcard another than its parent. The budget is a
+	// token bucket, as Boulder's: each FailureWindow/FailureLimit one failure is forgiven, and a failure that finds the bucket
+	// empty takes nothing. 0 is no limit. Let's Encrypt allows 5 an hour.
+	FailureLimit  int
+	FailureWindow time.Duration
 	// SettleAfter is how long an answered challenge stays unsettled (Boulder, OpenBao, Pebble).
 	SettleAfter time.Duration
 	// ValidateOK says whether the validation of an answered challenge succeeds. Nil fails every one. It is called when the
@@ -217,7 +225,9 @@ type CA struct {
 	challenges     map[string]*challenge
 	issued         map[string]*order         // by the certificate's id
 	named          map[name][]*authorization // of an account's name, in the order made; only with Config.ReusePending
-	last           int                       // number of the last resource made
+	unsettled      []*challenge              // answered, in the order of the answers
+	budgets        map[name]*budget
+	last           int // number of the last resource made
 
 	inFlight    atomic.Int64
 	maxInFlight atomic.Int64
@@ -240,6 +250,7 @@ func New(config Config) *CA {
 		orders:         map[string]*order{},
 		authorizations: map[string]*authorization{},
 		challenges:     map[string]*challenge{},
+		budgets:        map[name]*budget{},
 		issued:         map[string]*order{},
 		named:          map[name][]*authorization{},
 	}
@@ -397,6 +408,38 @@ func (ca *CA) SetStatus(url, status string) {
 		ca.settle(a)
 		a.status = status
 	}
+}
+
+// Failures is how many failures, as in Config.FailureLimit, were counted for a name of an account in all, with or without a
+// limit: deactivations of pending authorizations and failed validations. Only Boulder counts.
+func (ca *CA) Failures(owner acme.KeyID, identifier string, wildcard bool) int {
+	ca.mu.Lock()
+	defer ca.mu.Unlock()
+	ca.settleDue()
+	if wildcard {
+		identifier = "*." + identifier
+	}
+	if b := ca.budgets[name{ca.accountByKID(string(owner)), identifier}]; b != nil {
+		return b.counted
+	}
+	return 0
+}
+
+// Overdrawn lists, in alphabetical order, the names that ever had more than Config.FailureLimit failures less than
+// Config.FailureWindow apart, each as the account's URL, a space, and the name ("*.example.org" for a wildcard). It is stricter than
+// the CA, whose bucket fills up meanwhile.
+func (ca *CA) Overdrawn() []string {
+	ca.mu.Lock()
+	defer ca.mu.Unlock()
+	ca.settleDue()
+	var names []string
+	for name, b := range ca.budgets {
+		if b.overdrawn {
+			names = append(names, ca.accountURL(name.account)+" "+name.value)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // Requests returns the log of the requests that were answered or given up, in order of arrival. It is empty with

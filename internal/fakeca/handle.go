@@ -300,6 +300,9 @@ func (ca *CA) deactivate(a *authorization, payload []byte) *reply {
 	case Ignores:
 		return ca.authorizationReply(a, a.status)
 	case Boulder:
+		if a.status == pending {
+			ca.countFailure(a, time.Now())
+		}
 		if a.status == pending || a.status == valid {
 			a.status = deactivated
 		}
@@ -406,6 +409,9 @@ func (ca *CA) answer(c *challenge) *reply {
 		ca.mu.Lock()
 	}
 	c.answered, c.succeeds = time.Now(), succeeds
+	if ca.config.Behavior != StepCA {
+		ca.unsettled = append(ca.unsettled, c)
+	}
 	switch ca.config.Behavior {
 	case StepCA:
 		ca.conclude(c)

@@ -26,6 +26,9 @@ func (ca *CA) handleNewOrder(in *incoming) *reply {
 	if err := json.Unmarshal(in.Payload, &request); err != nil || len(request.Identifiers) == 0 {
 		return ca.refuse(refusedOrder)
 	}
+	if refused := ca.checkBudgets(in.account, request.Identifiers); refused != nil {
+		return refused
+	}
 	if o := ca.sameOrder(in.account, request.Identifiers); o != nil {
 		return ca.orderReply(http.StatusCreated, o)
 	}

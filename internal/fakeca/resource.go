@@ -305,24 +305,38 @@ func (a *authorization) name() name { return name{a.account, a.ordered().Value} 
 // expired reports whether an authorization's time is over.
 func (a *authorization) expired() bool { return time.Now().After(a.expires) }
 
-// settle ends the validations whose time has come.
+// settle brings an authorization up to date.
 func (ca *CA) settle(a *authorization) {
-	for _, c := range a.challenges {
-		if c.answered.IsZero() || time.Since(c.answered) < ca.config.SettleAfter {
-			continue
-		}
-		switch {
-		case c.readLocked && ca.config.LockUp:
-			a.lockedUp = true
-		case a.status == pending || ca.config.Behavior == Pebble:
-			// Pebble alone writes its finding over any status.
-			ca.conclude(c)
-		}
-		c.answered = time.Time{}
-	}
+	ca.settleDue()
 	if ca.config.Behavior == StepCA && a.status == pending && a.expired() {
 		a.status = invalid
 	}
+}
+
+// settleDue ends all validations whose time has come, in the order of their ends, so that failures are counted in theirs.
+func (ca *CA) settleDue() {
+	for len(ca.unsettled) > 0 {
+		c := ca.unsettled[0]
+		if !c.answered.IsZero() && time.Since(c.answered) < ca.config.SettleAfter {
+			return
+		}
+		ca.unsettled = ca.unsettled[1:]
+		ca.settleChallenge(c)
+	}
+}
+
+// settleChallenge ends a validation, unless a deactivation did.
+func (ca *CA) settleChallenge(c *challenge) {
+	a := c.authorization
+	switch {
+	case c.answered.IsZero():
+	case c.readLocked && ca.config.LockUp:
+		a.lockedUp = true
+	case a.status == pending || ca.config.Behavior == Pebble:
+		// Pebble alone writes its finding over any status.
+		ca.conclude(c)
+	}
+	c.answered = time.Time{}
 }
 
 // conclude writes the finding of a validation.
@@ -340,6 +354,7 @@ func (ca *CA) conclude(c *challenge) {
 	if ca.config.Behavior != StepCA {
 		c.status, a.status = invalid, invalid
 	}
+	ca.countFailure(a, c.answered.Add(ca.config.SettleAfter))
 }
 
 // validLifetime is how long a valid authorization lives.
