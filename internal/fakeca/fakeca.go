@@ -11,7 +11,8 @@
 //
 // Map of the package: fakeca.go has what a test sets up and asks; serve.go takes a request from arrival to answer, with
 // faults; jws.go verifies; nonce.go hands out nonces; resource.go holds the state and its changes; orders.go has the orders
-// and the lists of them; limits.go counts and refuses what is too much; dialect.go has the differences between the CAs: paths, texts, and what an authorization shows; handle.go connects them.
+// and the lists of them; limits.go counts and refuses what is too much; lag.go has what
+// a replica shows; dialect.go has the differences between the CAs: paths, texts, and what an authorization shows; handle.go connects them.
 //
 // Invariants: mu guards accounts, orders, authorizations and all they point to, and is never held while a caller's function
 // runs or while anything waits. An answered challenge is settled by the clock when it is next looked at, not by a timer,
@@ -80,6 +81,13 @@ type Config struct {
 	// empty takes nothing. 0 is no limit. Let's Encrypt allows 5 an hour.
 	FailureLimit  int
 	FailureWindow time.Duration
+	// PendingLimit is how many pending authorizations an account may have before Boulder answers 429 rateLimited to a newOrder
+	// that needs another one, as it did until the end of 2024. 0 is no limit. Let's Encrypt allowed 300.
+	PendingLimit int
+	// Lag is how far Boulder's database replica is behind: less than that after a change, reading an authorization or order
+	// shows the state before it. Answers to a change itself are up to date, as are answers to a new order, which is there at
+	// once. Whether a deactivation counts as a failure depends on what a reading shows, so that a repeated one counts again.
+	Lag time.Duration
 	// SettleAfter is how long an answered challenge stays unsettled (Boulder, OpenBao, Pebble).
 	SettleAfter time.Duration
 	// ValidateOK says whether the validation of an answered challenge succeeds. Nil fails every one. It is called when the
@@ -354,7 +362,7 @@ func (ca *CA) Add(a Authorization) string {
 }
 
 // Authorization returns the present state of an authorization; its Status is empty if there is none at the URL.
-// Unlike a client's reading it never says that it is expired.
+// Unlike a client's reading it never says that it is expired, and has no lag.
 func (ca *CA) Authorization(url string) Authorization {
 	ca.mu.Lock()
 	defer ca.mu.Unlock()
@@ -389,7 +397,7 @@ func (ca *CA) AddOrder(from Order) string {
 }
 
 // Order returns the present state of an order; its Status is empty if there is none at the URL. Unlike a client's reading
-// it finds an expired order at Boulder, which is invalid.
+// it finds an expired order at Boulder, which is invalid, and has no lag.
 func (ca *CA) Order(url string) Order {
 	ca.mu.Lock()
 	defer ca.mu.Unlock()
@@ -406,8 +414,19 @@ func (ca *CA) SetStatus(url, status string) {
 	defer ca.mu.Unlock()
 	if a := ca.authorizations[ca.idOf(url, ca.dialect.authorization)]; a != nil {
 		ca.settle(a)
+		ca.remember(a, time.Now())
 		a.status = status
 	}
+}
+
+// Deactivations is how often a deactivation was sent to an authorization and accepted (200), whatever became of it then.
+func (ca *CA) Deactivations(url string) int {
+	ca.mu.Lock()
+	defer ca.mu.Unlock()
+	if a := ca.authorizations[ca.idOf(url, ca.dialect.authorization)]; a != nil {
+		return a.deactivations
+	}
+	return 0
 }
 
 // Failures is how many failures, as in Config.FailureLimit, were counted for a name of an account in all, with or without a

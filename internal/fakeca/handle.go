@@ -230,14 +230,15 @@ func (ca *CA) handleAuthorization(in *incoming) *reply {
 	switch ca.settle(a); {
 	case a.lockedUp:
 		return nil
-	case ca.config.Behavior == Boulder && a.expired():
+	case ca.config.Behavior == Boulder && ca.replica(a).expired():
 		return ca.refuse(expiredAuthorization)
 	case in.account != nil && in.account != a.account && len(in.Payload) > 0:
 		return ca.refuse(foreignDeactivation)
 	case in.account != nil && in.account != a.account:
 		return ca.refuse(foreignAuthorization)
 	case len(in.Payload) == 0:
-		return ca.authorizationReply(a, a.status)
+		shown := ca.replica(a)
+		return ca.authorizationReply(shown, shown.status)
 	}
 	if refused := ca.checkDeactivation(in.Payload); refused != nil {
 		return refused
@@ -296,24 +297,27 @@ func (ca *CA) checkMembers(members map[string]json.RawMessage) *reply {
 
 // deactivate does what this CA does when told to.
 func (ca *CA) deactivate(a *authorization, payload []byte) *reply {
+	open := a.status == pending || a.status == valid
+	if ca.config.Behavior == OpenBao && strings.TrimSpace(string(payload)) == "{}" {
+		return ca.authorizationReply(a, a.status)
+	}
+	if ca.config.Behavior == OpenBao && !open {
+		return ca.refuse(refusedFinal, a.status)
+	}
+	a.deactivations++
 	switch ca.config.Behavior {
 	case Ignores:
 		return ca.authorizationReply(a, a.status)
 	case Boulder:
-		if a.status == pending {
+		if ca.replica(a).status == pending {
 			ca.countFailure(a, time.Now())
 		}
-		if a.status == pending || a.status == valid {
+		if open {
+			ca.remember(a, time.Now())
 			a.status = deactivated
 		}
 		return ca.authorizationReply(a, deactivated) // said even of an invalid one
 	case OpenBao:
-		if strings.TrimSpace(string(payload)) == "{}" {
-			return ca.authorizationReply(a, a.status)
-		}
-		if a.status != pending && a.status != valid {
-			return ca.refuse(refusedFinal, a.status)
-		}
 		for _, c := range a.challenges {
 			c.status, c.answered = invalid, time.Time{}
 		}

@@ -77,3 +77,22 @@ func (ca *CA) checkBudgets(owner *account, identifiers []identifier) *reply {
 	y.header.Add("Link", `<https://letsencrypt.org/docs/rate-limits>;rel="help"`)
 	return y
 }
+
+// pendingText is worded as Boulder did in 2024, without Retry-After; {0} limit.
+var pendingText = text{http.StatusTooManyRequests, "rateLimited",
+	"Error creating new order :: too many currently pending authorizations: {0}: see https://letsencrypt.org/docs/rate-limits/"}
+
+// tooManyPending reports whether an account must not get another pending authorization.
+func (ca *CA) tooManyPending(owner *account) bool {
+	if ca.config.Behavior != Boulder || ca.config.PendingLimit <= 0 {
+		return false
+	}
+	ca.settleDue()
+	count := 0
+	for _, a := range ca.authorizations {
+		if a.account == owner && a.status == pending && !a.expired() {
+			count++
+		}
+	}
+	return count >= ca.config.PendingLimit
+}

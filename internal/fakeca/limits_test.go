@@ -142,3 +142,35 @@ func TestFailureTime(t *testing.T) {
 		require.Empty(t, ca.Overdrawn())
 	})
 }
+
+// TestPendingLimit acts out what was recorded at a Boulder of 2024 with a limit of 30, here of 3.
+func TestPendingLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca := fakeca.New(fakeca.Config{PendingLimit: 3, ReusePending: true, SettleAfter: time.Second})
+		client := ca.Client()
+		first, err := client.AuthorizeOrder(t.Context(), acme.DomainIDs("a.example.com"))
+		require.NoError(t, err)
+		// The limit is looked at before the order is added: this one goes beyond it.
+		second, err := client.AuthorizeOrder(t.Context(), acme.DomainIDs("b.example.com", "c.example.com", "d.example.com"))
+		require.NoError(t, err)
+		got := order(t, ca, client, "e.example.com")
+		require.Equal(t, 429, got.StatusCode)
+		require.Equal(t, "urn:ietf:params:acme:error:rateLimited", got.problem.Type)
+		require.Equal(t, "Error creating new order :: too many currently pending authorizations: 3: see https://letsencrypt.org/docs/rate-limits/", got.problem.Detail)
+		require.Empty(t, got.Header.Get("Retry-After"))
+		require.Equal(t, 429, order(t, ca, client, "a.example.com", "e.example.com").StatusCode)
+		require.Equal(t, 201, order(t, ca, client, "a.example.com").StatusCode)
+		require.Equal(t, 201, order(t, ca, client, "a.example.com", "b.example.com").StatusCode)
+		require.Equal(t, 201, order(t, ca, ca.NewAccount(), "e.example.com").StatusCode)
+
+		require.Equal(t, 200, send(t, ca, request{url: first.AuthzURLs[0], client: client, payload: deactivation}).StatusCode)
+		require.Equal(t, 429, order(t, ca, client, "e.example.com").StatusCode) // three are left
+		send(t, ca, request{url: ca.Authorization(second.AuthzURLs[0]).Challenges[0].URL, client: client, payload: "{}"})
+		require.Equal(t, 429, order(t, ca, client, "e.example.com").StatusCode)
+		time.Sleep(time.Second) // it has failed, which frees one
+		require.Equal(t, 201, order(t, ca, client, "e.example.com").StatusCode)
+		require.Equal(t, 429, order(t, ca, client, "f.example.com").StatusCode)
+		time.Sleep(8 * 24 * time.Hour) // all are expired
+		require.Equal(t, 201, order(t, ca, client, "f.example.com").StatusCode)
+	})
+}

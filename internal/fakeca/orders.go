@@ -32,14 +32,19 @@ func (ca *CA) handleNewOrder(in *incoming) *reply {
 	if o := ca.sameOrder(in.account, request.Identifiers); o != nil {
 		return ca.orderReply(http.StatusCreated, o)
 	}
-	o := &order{id: ca.newID(), account: in.account, identifiers: request.Identifiers}
+	o := &order{account: in.account, identifiers: request.Identifiers}
 	for _, wanted := range request.Identifiers {
-		a := ca.reusable(in.account, wanted)
-		if a == nil {
+		o.authorizations = append(o.authorizations, ca.reusable(in.account, wanted))
+	}
+	if slices.Contains(o.authorizations, nil) && ca.tooManyPending(in.account) {
+		return ca.word(pendingText, strconv.Itoa(ca.config.PendingLimit))
+	}
+	o.id = ca.newID()
+	for i, wanted := range request.Identifiers {
+		if o.authorizations[i] == nil {
 			value, wildcard := strings.CutPrefix(wanted.Value, "*.")
-			a = ca.newAuthorization(Authorization{Type: wanted.Type, Identifier: value, Wildcard: wildcard}, in.account)
+			o.authorizations[i] = ca.newAuthorization(Authorization{Type: wanted.Type, Identifier: value, Wildcard: wildcard}, in.account)
 		}
-		o.authorizations = append(o.authorizations, a)
 	}
 	ca.addOrder(o)
 	return ca.orderReply(http.StatusCreated, o)
@@ -100,7 +105,7 @@ func (ca *CA) handleOrder(in *incoming) *reply {
 	if in.what == finalizeResource {
 		return ca.handleFinalize(o, in.Payload)
 	}
-	return ca.orderReply(http.StatusOK, o)
+	return ca.orderReply(http.StatusOK, ca.replicaOrder(o))
 }
 
 // handleFinalize issues the certificate of an order that is ready, if any is issued here.
@@ -117,6 +122,7 @@ func (ca *CA) handleFinalize(o *order, payload []byte) *reply {
 	if csr, err := base64.RawURLEncoding.DecodeString(request.CSR); err != nil || len(csr) == 0 {
 		return ca.refuse(refusedCSR)
 	}
+	ca.rememberOrder(o)
 	o.status = valid
 	ca.issue(o)
 	if ca.config.Behavior != Pebble {

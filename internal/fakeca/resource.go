@@ -44,6 +44,7 @@ type order struct {
 	status         string // in place of the pending or ready that its authorizations give it; empty: as they give it
 	expires        time.Time
 	certificate    string // id of the certificate in its URL; empty if none was issued
+	past           []past[*order]
 }
 
 // A name is what an authorization is for, as an order has it ("*.example.org"), of one account.
@@ -54,15 +55,17 @@ type name struct {
 
 // An authorization. Its status is up to date only after CA.settle.
 type authorization struct {
-	id         string
-	account    *account
-	identifier identifier
-	wildcard   bool
-	status     string
-	expires    time.Time
-	validated  bool // was valid once
-	challenges []*challenge
-	lockedUp   bool // Pebble: nothing that touches it is answered any more
+	id            string
+	account       *account
+	identifier    identifier
+	wildcard      bool
+	status        string
+	expires       time.Time
+	validated     bool // was valid once
+	challenges    []*challenge
+	lockedUp      bool // Pebble: nothing that touches it is answered any more
+	past          []past[*authorization]
+	deactivations int // accepted
 }
 
 // A challenge of an authorization.
@@ -334,6 +337,7 @@ func (ca *CA) settleChallenge(c *challenge) {
 		a.lockedUp = true
 	case a.status == pending || ca.config.Behavior == Pebble:
 		// Pebble alone writes its finding over any status.
+		ca.remember(a, c.answered.Add(ca.config.SettleAfter))
 		ca.conclude(c)
 	}
 	c.answered = time.Time{}
