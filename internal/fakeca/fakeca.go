@@ -74,6 +74,11 @@ type Config struct {
 	// 503 with Retry-After. 0 is no limit. Let's Encrypt allows 20 a second and a burst of 10.
 	NonceLimit float64
 	NonceBurst int
+	// RequestLimit is how many requests per second are let through, RequestBurst how many at once; beyond it any request but one
+	// for the directory is 503 rateLimited with Retry-After 1. It is refused before it is looked at, as by a load balancer: its
+	// nonce is not used up, and there is no new one. 0 is no limit. Let's Encrypt allows 250 a second and a burst of 125.
+	RequestLimit float64
+	RequestBurst int
 	// FailureLimit is how many failures Boulder allows an account for a name within FailureWindow, an hour if zero; beyond it
 	// newOrder for that name is 429 rateLimited, while deactivations and answers never are. A failure is the deactivation of a
 	// pending authorization or a failed validation; a name is exact, and a wildcard another than its parent. The budget is a
@@ -215,12 +220,14 @@ type Order struct {
 // A CA is a fake certification authority. It is safe for concurrent use and is an [http.Handler]; a test normally reaches
 // it through [CA.Client]. Make one with [New].
 type CA struct {
-	config  Config
-	dialect *dialect
-	nonces  nonces
-	limiter *rate.Limiter
-	chain   []byte        // PEM of the certificate that is issued; nil if none is
-	stop    chan struct{} // closed when a started CA ends: whatever hangs lets go
+	config   Config
+	dialect  *dialect
+	nonces   nonces
+	limiter  *rate.Limiter
+	requests *rate.Limiter // nil without a limit
+	arrivals arrivals
+	chain    []byte        // PEM of the certificate that is issued; nil if none is
+	stop     chan struct{} // closed when a started CA ends: whatever hangs lets go
 
 	mu             sync.Mutex
 	base           string // origin
@@ -264,6 +271,9 @@ func New(config Config) *CA {
 	}
 	if config.NonceLimit > 0 {
 		ca.limiter = rate.NewLimiter(rate.Limit(config.NonceLimit), max(config.NonceBurst, 1))
+	}
+	if config.RequestLimit > 0 {
+		ca.requests = rate.NewLimiter(rate.Limit(config.RequestLimit), max(config.RequestBurst, 1))
 	}
 	if config.Issue {
 		ca.chain = newChain()
@@ -474,6 +484,10 @@ func (ca *CA) Count(kind Kind) int { return int(ca.counts[kind].Load()) }
 
 // Total is the number of all requests that arrived.
 func (ca *CA) Total() int { return int(ca.total.Load()) }
+
+// BusiestSecond is the largest number of requests that arrived less than a second apart from each other, refused ones and those
+// for the directory included. It is counted exactly, for every second that begins with a request, also with Config.NoLog.
+func (ca *CA) BusiestSecond() int { return ca.arrivals.busiestSecond() }
 
 // Connections is the number of TCP connections accepted, which needs [CA.Start].
 func (ca *CA) Connections() int { return int(ca.connections.Load()) }

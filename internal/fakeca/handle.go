@@ -159,9 +159,7 @@ func (ca *CA) handleDirectory() *reply {
 // handleNonce hands out a nonce (RFC 8555, section 7.2), unless there were too many.
 func (ca *CA) handleNonce(in *incoming) *reply {
 	if ca.limiter != nil && !ca.limiter.Allow() {
-		y := ca.word(text{http.StatusServiceUnavailable, "rateLimited", "Service busy; retry later."})
-		y.header.Set("Retry-After", "1")
-		return y
+		return ca.busy()
 	}
 	y := &reply{status: http.StatusOK, header: http.Header{}}
 	if in.Method == http.MethodGet {

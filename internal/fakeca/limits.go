@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -95,4 +96,43 @@ func (ca *CA) tooManyPending(owner *account) bool {
 		}
 	}
 	return count >= ca.config.PendingLimit
+}
+
+// busy is the answer when there were too many requests.
+func (ca *CA) busy() *reply {
+	y := ca.word(text{http.StatusServiceUnavailable, "rateLimited", "Service busy; retry later."})
+	y.header.Set("Retry-After", "1")
+	return y
+}
+
+// arrivals counts requests in the last second. It keeps no more times than that second has. The zero value is ready.
+type arrivals struct {
+	mu      sync.Mutex
+	first   time.Time       // of all, whose monotonic clock the others are measured by
+	last    []time.Duration // since first, of the arrivals less than a second ago, in order
+	busiest int             // the most there ever were
+}
+
+// add notes that a request arrives now. The time is taken under the lock, so that times come in order.
+func (a *arrivals) add() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.first.IsZero() {
+		a.first = time.Now()
+	}
+	now := time.Since(a.first)
+	old := 0
+	for old < len(a.last) && now-a.last[old] >= time.Second {
+		old++
+	}
+	// What is cut off at the front goes when append next needs a new array for the rest.
+	a.last = append(a.last[old:], now)
+	a.busiest = max(a.busiest, len(a.last))
+}
+
+// busiestSecond is the most arrivals there were within a second.
+func (a *arrivals) busiestSecond() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.busiest
 }

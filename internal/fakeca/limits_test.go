@@ -1,6 +1,7 @@
 package fakeca_test
 
 import (
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -172,5 +173,86 @@ func TestPendingLimit(t *testing.T) {
 		require.Equal(t, 429, order(t, ca, client, "f.example.com").StatusCode)
 		time.Sleep(8 * 24 * time.Hour) // all are expired
 		require.Equal(t, 201, order(t, ca, client, "f.example.com").StatusCode)
+	})
+}
+
+// TestRequestLimit refuses what is too much, all but the directory, and leaves the nonce of a refused request good.
+func TestRequestLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca := fakeca.New(fakeca.Config{RequestLimit: 2, RequestBurst: 3})
+		url, client := ca.Add(fakeca.Authorization{}), ca.Client()
+		kept := nonce(t, ca)
+		time.Sleep(time.Minute)
+		var codes []int
+		get := func(path string) answer {
+			t.Helper()
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
+			require.NoError(t, err)
+			got := do(t, ca, r)
+			codes = append(codes, got.StatusCode)
+			return got
+		}
+		for range 4 {
+			get(url)
+		}
+		get(ca.DirectoryURL())
+		got := get(ca.URL() + "/acme/new-nonce")
+		require.Equal(t, "urn:ietf:params:acme:error:rateLimited", got.problem.Type)
+		require.Equal(t, "1", got.Header.Get("Retry-After"))
+		require.Empty(t, got.Header.Get("Replay-Nonce"))
+		time.Sleep(499 * time.Millisecond)
+		get(url)
+		refused := send(t, ca, request{url: url, client: client, nonce: kept})
+		require.Equal(t, 503, refused.StatusCode)
+		require.Empty(t, refused.Header.Get("Replay-Nonce"))
+		time.Sleep(time.Millisecond)
+		get(url)
+		get(url)
+		time.Sleep(time.Second) // enough for two, the other is the new nonce that the helper always asks for
+		require.Equal(t, 200, send(t, ca, request{url: url, client: client, nonce: kept}).StatusCode)
+		require.Equal(t, []int{200, 200, 200, 503, 200, 503, 503, 200, 503}, codes)
+	})
+}
+
+// TestBusiestSecond counts the requests of a sliding second, without a log.
+func TestBusiestSecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca := fakeca.New(fakeca.Config{NoLog: true, Latency: time.Hour, RequestLimit: 1})
+		require.Zero(t, ca.BusiestSecond())
+		arrive := func(count int) {
+			for range count {
+				go func() {
+					response, err := ca.HTTPClient().Get(ca.URL() + "/acme/new-nonce")
+					if err == nil {
+						_ = response.Body.Close()
+					}
+				}()
+			}
+			synctest.Wait()
+		}
+		for _, step := range []struct {
+			after time.Duration // since the step before
+			count int
+			want  int
+		}{
+			{0, 3, 3},
+			{500 * time.Millisecond, 2, 5},
+			{500 * time.Millisecond, 2, 5},        // the first three are a second old
+			{499 * time.Millisecond, 2, 6},        // 2, 2 and 2
+			{time.Millisecond, 2, 6},              // without those of half a second
+			{10 * time.Second, 6, 6},              // none of the earlier ones
+			{time.Second - time.Nanosecond, 1, 7}, //
+			{time.Second, 7, 7},                   //
+			{time.Second, 0, 7}, {time.Second, 1000, 1000}, {time.Hour, 1, 1000},
+		} {
+			time.Sleep(step.after)
+			arrive(step.count)
+			require.Equal(t, step.want, ca.BusiestSecond(), step)
+		}
+		_, err := ca.HTTPClient().Get("https://stranger.example/") // does not arrive here
+		require.Error(t, err)
+		require.Equal(t, 1000, ca.BusiestSecond())
+		require.Empty(t, ca.Requests())
+		time.Sleep(2 * time.Hour)
 	})
 }
