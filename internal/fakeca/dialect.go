@@ -57,7 +57,7 @@ type text struct {
 	detail string // {0}, {1}, ... are replaced
 }
 
-// A dialect is what differs between CAs in form. What differs in deed is in resource.go and handle.go.
+// A dialect is what differs between CAs in form. What differs in deed is in resource.go, orders.go and handle.go.
 type dialect struct {
 	directory, newNonce, newAccount, newOrder              string // paths
 	account, authorization, challenge, order               string // paths up to the id
