@@ -44,6 +44,10 @@ const (
 	foreignOrder                  // {0} account id
 	refusedOrder                  // identifiers
 	refusedFinalize               // {0} order's status
+	refusedCSR                    // finalizing with a body that has no csr
+	unknownCertificate            // or another account's; {0} id
+	refusedListBody               // reading a list of orders with a body
+	foreignList                   // another account's list of orders, or one of no account
 )
 
 // A text is how one CA words a refusal.
@@ -53,11 +57,14 @@ type text struct {
 	detail string // {0}, {1}, ... are replaced
 }
 
-// A dialect is what differs between CAs in form. What differs in deed is in resource.go and handle.go.
+// A dialect is what differs between CAs in form. What differs in deed is in resource.go, orders.go and handle.go.
 type dialect struct {
 	directory, newNonce, newAccount, newOrder              string // paths
 	account, authorization, challenge, order               string // paths up to the id
 	finalize                                               string // path up to the id; empty: the order's with /finalize at its end
+	certificate                                            string // path up to the id; empty: the order's with /cert at its end
+	orderList                                              string // path of the list of orders up to the account's id
+	listEnd                                                string // or what its URL has behind the account's; both empty: there is no list
 	accountInPath                                          bool   // ids stand behind the account's
 	readable                                               bool   // by plain GET
 	authorizationLocation, challengeLocation, challengesUp bool   // headers
@@ -71,6 +78,7 @@ var (
 	boulderDialect = &dialect{
 		directory: "/directory", newNonce: "/acme/new-nonce", newAccount: "/acme/new-acct", newOrder: "/acme/new-order",
 		account: "/acme/acct/", authorization: "/acme/authz/", challenge: "/acme/chall/", order: "/acme/order/", finalize: "/acme/finalize/",
+		certificate:   "/acme/cert/",
 		accountInPath: true, readable: true, challengeLocation: true, challengesUp: true,
 		statusInProblem: true, nonceOnError: true, problemMedia: "application/problem+json",
 		texts: map[refusal]text{
@@ -101,6 +109,8 @@ var (
 			foreignOrder:          {404, "malformed", "No order found for account ID {0}"},
 			refusedOrder:          {400, "malformed", "NewOrder request did not specify any identifiers"}, // own
 			refusedFinalize:       {403, "orderNotReady", `Order's status ("{0}") is not acceptable for finalization`},
+			refusedCSR:            {400, "malformed", "Error unmarshaling certificate request"}, // own
+			unknownCertificate:    {404, "malformed", "Certificate not found"},                  // own
 		},
 	}
 
@@ -109,6 +119,8 @@ var (
 	stepDialect      = &dialect{
 		directory: "/acme/acme/directory", newNonce: "/acme/acme/new-nonce", newAccount: "/acme/acme/new-account", newOrder: "/acme/acme/new-order",
 		account: "/acme/acme/account/", authorization: "/acme/acme/authz/", challenge: "/acme/acme/challenge/", order: "/acme/acme/order/",
+		certificate:           "/acme/acme/certificate/",
+		listEnd:               "/orders",
 		authorizationLocation: true, challengeLocation: true, challengesUp: true,
 		nonceOnError: true, problemMedia: "application/problem+json",
 		texts: map[refusal]text{
@@ -134,6 +146,10 @@ var (
 			foreignOrder:          stepUnauthorized,
 			refusedOrder:          stepMalformed,
 			refusedFinalize:       {400, "orderNotReady", "The request attempted to finalize an order that is not ready to be finalized"},
+			refusedListBody:       stepMalformed,
+			refusedCSR:            stepMalformed,
+			unknownCertificate:    stepMalformed,
+			foreignList:           stepUnauthorized,
 		},
 	}
 
@@ -141,6 +157,8 @@ var (
 	ignoresDialect = &dialect{
 		directory: "/acme/directory", newNonce: "/acme/new-nonce", newAccount: "/acme/new-account", newOrder: "/acme/new-order",
 		account: "/acme/acct/", authorization: "/acme/authz/", challenge: "/acme/chall/", order: "/acme/order/",
+		certificate:     "/acme/cert/",
+		listEnd:         "/orders",
 		statusInProblem: true, nonceOnError: true, problemMedia: "application/problem+json",
 		texts: map[refusal]text{
 			refusedUserAgent:      {400, "malformed", "no User-Agent"},
@@ -168,6 +186,10 @@ var (
 			foreignOrder:          {403, "unauthorized", "not your order"},
 			refusedOrder:          {400, "malformed", "no identifiers"},
 			refusedFinalize:       {403, "orderNotReady", "order is {0}"},
+			refusedListBody:       {400, "malformed", "a list of orders is read by POST-as-GET"},
+			refusedCSR:            {400, "malformed", "no csr"},
+			unknownCertificate:    {404, "malformed", "certificate not found"},
+			foreignList:           {403, "unauthorized", "not this account"},
 		},
 	}
 
@@ -175,6 +197,7 @@ var (
 	baoDialect = &dialect{
 		directory: "/v1/pki/acme/directory", newNonce: "/v1/pki/acme/new-nonce", newAccount: "/v1/pki/acme/new-account", newOrder: "/v1/pki/acme/new-order",
 		account: "/v1/pki/acme/account/", authorization: "/v1/pki/acme/authorization/", challenge: "/v1/pki/acme/challenge/", order: "/v1/pki/acme/order/",
+		listEnd:      "/orders",
 		challengesUp: true, problemMedia: "application/problem+json",
 		texts: map[refusal]text{
 			refusedUserAgent:      {400, "malformed", "no User-Agent: the request message was malformed"},                                      // own
@@ -205,12 +228,16 @@ var (
 			foreignOrder:          {400, "malformed", "order does not exist: the request message was malformed"},
 			refusedOrder:          {400, "malformed", "the request message was malformed"},                                                                                                 // own
 			refusedFinalize:       {403, "orderNotReady", "the request attempted to finalize an order that is not ready to be finalized: order is status {0}, needs to be in ready state"}, // own
+			refusedCSR:            {400, "malformed", "missing 'csr' argument: the request message was malformed"},                                                                         // own
+			unknownCertificate:    {400, "malformed", "order does not exist: the request message was malformed"},                                                                           // own
 		},
 	}
 
 	pebbleDialect = &dialect{
 		directory: "/dir", newNonce: "/nonce-plz", newAccount: "/sign-me-up", newOrder: "/order-plz",
 		account: "/my-account/", authorization: "/authZ/", challenge: "/chalZ/", order: "/my-order/", finalize: "/finalize-order/",
+		certificate:     "/certZ/",
+		orderList:       "/list-orderz/",
 		challengesUp:    true,
 		statusInProblem: true, nonceOnError: true, problemMedia: "application/problem+json; charset=utf-8",
 		texts: map[refusal]text{
@@ -242,6 +269,10 @@ var (
 			foreignOrder:          {403, "unauthorized", "Account that authenticated the request does not own the specified order"},
 			refusedOrder:          {400, "malformed", "no identifiers in the order"}, // own
 			refusedFinalize:       {403, "orderNotReady", `Order's status ("{0}") was not ready`},
+			refusedListBody:       {400, "malformed", "POST-as-GET requests must have a nil body"},
+			refusedCSR:            {400, "malformed", "Error decoding Base64url-encoded CSR"}, // own
+			unknownCertificate:    {404, "", ""},                                              // own
+			foreignList:           {404, "malformed", "Wrong account ID"},
 		},
 	}
 

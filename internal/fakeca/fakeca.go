@@ -1,5 +1,6 @@
-// Package fakeca is an ACME certification authority (RFC 8555) for tests. It issues nothing: it holds accounts, orders and
-// authorizations, and answers as real CAs were seen to answer, with their status codes, problem documents and URL shapes.
+// Package fakeca is an ACME certification authority (RFC 8555) for tests. It holds accounts, orders and authorizations, and
+// answers as real CAs were seen to answer, with their status codes, problem documents and URL shapes. If told to issue
+// (Config.Issue), it issues the same certificate every time.
 //
 // It checks what a CA checks: the signature, the algorithm, that a nonce is used once, that the signed url is the requested
 // one, that the account exists and is active. On top of that a test can add latency, bad nonces, a limit on new nonces, and
@@ -9,8 +10,9 @@
 // testing/synctest bubble lives on the bubble's clock.
 //
 // Map of the package: fakeca.go has what a test sets up and asks; serve.go takes a request from arrival to answer, with
-// faults; jws.go verifies; nonce.go hands out nonces; resource.go holds the state and its changes; dialect.go has the
-// differences between the CAs: paths, texts, and what an authorization shows; handle.go connects them.
+// faults; jws.go verifies; nonce.go hands out nonces; resource.go holds the state and its changes; orders.go has the orders
+// and the lists of them; limits.go counts and refuses what is too much; lag.go has what
+// a replica shows; dialect.go has the differences between the CAs: paths, texts, and what an authorization shows; handle.go connects them.
 //
 // Invariants: mu guards accounts, orders, authorizations and all they point to, and is never held while a caller's function
 // runs or while anything waits. An answered challenge is settled by the clock when it is next looked at, not by a timer,
@@ -18,6 +20,7 @@
 package fakeca
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -71,11 +74,36 @@ type Config struct {
 	// 503 with Retry-After. 0 is no limit. Let's Encrypt allows 20 a second and a burst of 10.
 	NonceLimit float64
 	NonceBurst int
+	// RequestLimit is how many requests per second are let through, RequestBurst how many at once; beyond it any request but one
+	// for the directory is 503 rateLimited with Retry-After 1. It is refused before it is looked at, as by a load balancer: its
+	// nonce is not used up, and there is no new one. 0 is no limit. Let's Encrypt allows 250 a second and a burst of 125.
+	RequestLimit float64
+	RequestBurst int
+	// FailureLimit is how many failures Boulder allows an account for a name within FailureWindow, an hour if zero; beyond it
+	// newOrder for that name is 429 rateLimited, while deactivations and answers never are. A failure is the deactivation of a
+	// pending authorization or a failed validation; a name is exact, and a wildcard another than its parent. The budget is a
+	// token bucket, as Boulder's: each FailureWindow/FailureLimit one failure is forgiven, and a failure that finds the bucket
+	// empty takes nothing. 0 is no limit. Let's Encrypt allows 5 an hour.
+	FailureLimit  int
+	FailureWindow time.Duration
+	// PendingLimit is how many pending authorizations an account may have before Boulder answers 429 rateLimited to a newOrder
+	// that needs another one, as it did until the end of 2024. 0 is no limit. Let's Encrypt allowed 300.
+	PendingLimit int
+	// Lag is how far Boulder's database replica is behind: less than that after a change, reading an authorization or order
+	// shows the state before it. Answers to a change itself are up to date, as are answers to a new order, which is there at
+	// once. Whether a deactivation counts as a failure depends on what a reading shows, so that a repeated one counts again.
+	Lag time.Duration
 	// SettleAfter is how long an answered challenge stays unsettled (Boulder, OpenBao, Pebble).
 	SettleAfter time.Duration
 	// ValidateOK says whether the validation of an answered challenge succeeds. Nil fails every one. It is called when the
 	// challenge is answered, without any lock held.
 	ValidateOK func(a Authorization, challengeType string) bool
+	// Issue makes finalize (RFC 8555, section 7.4) of a ready order issue a certificate: whatever its csr asks for, it is always
+	// the same self-signed one. Otherwise finalize is refused for a ready order, too.
+	Issue bool
+	// ReusePending makes newOrder list an account's pending authorization of the same name again, instead of making another,
+	// and return the oldest order of exactly the same names if that is still pending or ready: Boulder did so before 2025.
+	ReusePending bool
 	// Intercept sees every request that passed verification before it is handled. A nil result handles it as usual.
 	// It may be called from many goroutines.
 	Intercept func(r *Request) *Answer
@@ -125,17 +153,18 @@ const (
 	Directory                   // the directory
 	Nonce                       // newNonce
 	Account                     // newAccount, an account
-	Order                       // newOrder, an order, finalize
+	Ordering                    // newOrder, an order, finalize, a certificate
 	Read                        // an authorization: GET or POST-as-GET
 	Deactivate                  // an authorization: POST with any body
 	AnswerChallenge             // a challenge: POST with any body
 	ReadChallenge               // a challenge: GET or POST-as-GET
+	OrderList                   // the list of an account's orders, each of its pages
 	kinds
 )
 
 // String names the kind.
 func (k Kind) String() string {
-	return [...]string{"other", "directory", "nonce", "account", "order", "read", "deactivate", "answer", "read challenge"}[k]
+	return [...]string{"other", "directory", "nonce", "account", "order", "read", "deactivate", "answer", "read challenge", "order list"}[k]
 }
 
 // A Request is one request that reached the CA.
@@ -175,14 +204,30 @@ type Challenge struct {
 	Count  int    // how often it was answered
 }
 
+// An Order describes one to [CA.AddOrder], or the present state of one.
+type Order struct {
+	URL            string     // set by the CA
+	Owner          acme.KeyID // account URL; that of the first authorization if empty, and with none that of [CA.Client]
+	Authorizations []string   // URLs, in the order they are listed
+	// Status stands in place of the pending or ready that follows from the authorizations. An authorization that is neither
+	// pending nor valid, or expired, still makes the order invalid, as does the order's own expiry; StepCA and OpenBao let a
+	// valid order be.
+	Status      string
+	Expires     time.Time // in 7 days if zero; later it is 404 at Boulder and invalid elsewhere
+	Certificate string    // URL, set by the CA when it issues (Config.Issue) or is given a valid order; it stays set afterwards
+}
+
 // A CA is a fake certification authority. It is safe for concurrent use and is an [http.Handler]; a test normally reaches
 // it through [CA.Client]. Make one with [New].
 type CA struct {
-	config  Config
-	dialect *dialect
-	nonces  nonces
-	limiter *rate.Limiter
-	stop    chan struct{} // closed when a started CA ends: whatever hangs lets go
+	config   Config
+	dialect  *dialect
+	nonces   nonces
+	limiter  *rate.Limiter
+	requests *rate.Limiter // nil without a limit
+	arrivals arrivals
+	chain    []byte        // PEM of the certificate that is issued; nil if none is
+	stop     chan struct{} // closed when a started CA ends: whatever hangs lets go
 
 	mu             sync.Mutex
 	base           string // origin
@@ -193,6 +238,10 @@ type CA struct {
 	orders         map[string]*order
 	authorizations map[string]*authorization
 	challenges     map[string]*challenge
+	issued         map[string]*order         // by the certificate's id
+	named          map[name][]*authorization // of an account's name, in the order made; only with Config.ReusePending
+	unsettled      []*challenge              // answered, in the order of the answers
+	budgets        map[name]*budget
 	last           int // number of the last resource made
 
 	inFlight    atomic.Int64
@@ -216,9 +265,18 @@ func New(config Config) *CA {
 		orders:         map[string]*order{},
 		authorizations: map[string]*authorization{},
 		challenges:     map[string]*challenge{},
+		budgets:        map[name]*budget{},
+		issued:         map[string]*order{},
+		named:          map[name][]*authorization{},
 	}
 	if config.NonceLimit > 0 {
 		ca.limiter = rate.NewLimiter(rate.Limit(config.NonceLimit), max(config.NonceBurst, 1))
+	}
+	if config.RequestLimit > 0 {
+		ca.requests = rate.NewLimiter(rate.Limit(config.RequestLimit), max(config.RequestBurst, 1))
+	}
+	if config.Issue {
+		ca.chain = newChain()
 	}
 	ca.http = &http.Client{Transport: ca.Transport()}
 	return ca
@@ -314,7 +372,7 @@ func (ca *CA) Add(a Authorization) string {
 }
 
 // Authorization returns the present state of an authorization; its Status is empty if there is none at the URL.
-// Unlike a client's reading it never says that it is expired.
+// Unlike a client's reading it never says that it is expired, and has no lag.
 func (ca *CA) Authorization(url string) Authorization {
 	ca.mu.Lock()
 	defer ca.mu.Unlock()
@@ -326,14 +384,91 @@ func (ca *CA) Authorization(url string) Authorization {
 	return ca.describe(a)
 }
 
+// AddOrder makes an order of existing authorizations and returns its URL. The URL is empty, and no order made, if there is no
+// authorization at one of the URLs.
+func (ca *CA) AddOrder(from Order) string {
+	ca.mu.Lock()
+	defer ca.mu.Unlock()
+	o := &order{account: ca.accountByKID(string(from.Owner)), status: from.Status, expires: from.Expires, identifiers: []identifier{}}
+	for _, url := range from.Authorizations {
+		a := ca.authorizations[ca.idOf(url, ca.dialect.authorization)]
+		if a == nil {
+			return ""
+		}
+		o.account = cmp.Or(o.account, a.account)
+		o.authorizations = append(o.authorizations, a)
+		o.identifiers = append(o.identifiers, a.ordered())
+	}
+	if o.account == nil {
+		o.account = ca.firstAccount()
+	}
+	ca.addOrder(o)
+	return ca.orderURL(o)
+}
+
+// Order returns the present state of an order; its Status is empty if there is none at the URL. Unlike a client's reading
+// it finds an expired order at Boulder, which is invalid, and has no lag.
+func (ca *CA) Order(url string) Order {
+	ca.mu.Lock()
+	defer ca.mu.Unlock()
+	o := ca.orders[ca.idOf(url, ca.dialect.order)]
+	if o == nil {
+		return Order{}
+	}
+	return ca.describeOrder(o)
+}
+
 // SetStatus changes the status of an authorization, as another client or the CA itself would.
 func (ca *CA) SetStatus(url, status string) {
 	ca.mu.Lock()
 	defer ca.mu.Unlock()
 	if a := ca.authorizations[ca.idOf(url, ca.dialect.authorization)]; a != nil {
 		ca.settle(a)
+		ca.remember(a, time.Now())
 		a.status = status
 	}
+}
+
+// Deactivations is how often a deactivation was sent to an authorization and accepted (200), whatever became of it then.
+func (ca *CA) Deactivations(url string) int {
+	ca.mu.Lock()
+	defer ca.mu.Unlock()
+	if a := ca.authorizations[ca.idOf(url, ca.dialect.authorization)]; a != nil {
+		return a.deactivations
+	}
+	return 0
+}
+
+// Failures is how many failures, as in Config.FailureLimit, were counted for a name of an account in all, with or without a
+// limit: deactivations of pending authorizations and failed validations. Only Boulder counts.
+func (ca *CA) Failures(owner acme.KeyID, identifier string, wildcard bool) int {
+	ca.mu.Lock()
+	defer ca.mu.Unlock()
+	ca.settleDue()
+	if wildcard {
+		identifier = "*." + identifier
+	}
+	if b := ca.budgets[name{ca.accountByKID(string(owner)), identifier}]; b != nil {
+		return b.counted
+	}
+	return 0
+}
+
+// Overdrawn lists, in alphabetical order, the names that ever had more than Config.FailureLimit failures less than
+// Config.FailureWindow apart, each as the account's URL, a space, and the name ("*.example.org" for a wildcard). It is stricter than
+// the CA, whose bucket fills up meanwhile.
+func (ca *CA) Overdrawn() []string {
+	ca.mu.Lock()
+	defer ca.mu.Unlock()
+	ca.settleDue()
+	var names []string
+	for name, b := range ca.budgets {
+		if b.overdrawn {
+			names = append(names, ca.accountURL(name.account)+" "+name.value)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // Requests returns the log of the requests that were answered or given up, in order of arrival. It is empty with
@@ -349,6 +484,10 @@ func (ca *CA) Count(kind Kind) int { return int(ca.counts[kind].Load()) }
 
 // Total is the number of all requests that arrived.
 func (ca *CA) Total() int { return int(ca.total.Load()) }
+
+// BusiestSecond is the largest number of requests that arrived less than a second apart from each other, refused ones and those
+// for the directory included. It is counted exactly, for every second that begins with a request, also with Config.NoLog.
+func (ca *CA) BusiestSecond() int { return ca.arrivals.busiestSecond() }
 
 // Connections is the number of TCP connections accepted, which needs [CA.Start].
 func (ca *CA) Connections() int { return int(ca.connections.Load()) }

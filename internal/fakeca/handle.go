@@ -19,6 +19,8 @@ const (
 	accountObject
 	orderResource
 	finalizeResource
+	certificateResource
+	orderListResource
 	authorizationResource
 	challengeResource
 )
@@ -30,11 +32,14 @@ func (ca *CA) route(in *incoming) bool {
 		path string
 		what resource
 		kind Kind
-	}{{d.directory, directory, Directory}, {d.newNonce, newNonce, Nonce}, {d.newAccount, newAccount, Account}, {d.newOrder, newOrder, Order}} {
+	}{{d.directory, directory, Directory}, {d.newNonce, newNonce, Nonce}, {d.newAccount, newAccount, Account}, {d.newOrder, newOrder, Ordering}} {
 		if in.Path == known.path {
 			in.what, in.Kind = known.what, known.kind
 			return true
 		}
+	}
+	if known, list := ca.routeOrderList(in); list {
+		return known
 	}
 	for _, known := range []struct {
 		prefix string
@@ -42,17 +47,28 @@ func (ca *CA) route(in *incoming) bool {
 		kind   Kind
 	}{
 		{d.authorization, authorizationResource, Read}, {d.challenge, challengeResource, ReadChallenge},
-		{d.account, accountObject, Account}, {d.order, orderResource, Order}, {d.finalize, finalizeResource, Order},
+		{d.account, accountObject, Account}, {d.order, orderResource, Ordering}, {d.finalize, finalizeResource, Ordering},
+		{d.certificate, certificateResource, Ordering},
 	} {
 		if known.prefix != "" && strings.HasPrefix(in.Path, known.prefix) {
 			in.what, in.Kind, in.id = known.what, known.kind, ca.idOf(in.Path, known.prefix)
-			if id, ok := strings.CutSuffix(in.id, "/finalize"); ok && in.what == orderResource {
-				in.what, in.id = finalizeResource, id
-			}
+			in.refine(ca.dialect)
 			return true
 		}
 	}
 	return false
+}
+
+// refine tells what stands behind an order's path from the order; a certificate's id has no account's before it.
+func (in *incoming) refine(d *dialect) {
+	switch id, last, _ := strings.Cut(in.id, "/"); {
+	case in.what == orderResource && last == "finalize":
+		in.what, in.id = finalizeResource, id
+	case in.what == orderResource && last == "cert" && d.certificate == "":
+		in.what, in.id = certificateResource, id
+	case in.what == certificateResource:
+		in.id = strings.TrimPrefix(in.Path, d.certificate)
+	}
 }
 
 // classify tells readings from changes once the payload is known.
@@ -69,7 +85,7 @@ func (in *incoming) classify() {
 // handle answers a request that passed verification; nil is no answer, ever.
 func (ca *CA) handle(in *incoming) *reply {
 	if in.unknownPath {
-		return notFound()
+		return ca.notFound(in)
 	}
 	if !ca.allowed(in) {
 		y := ca.refuse(refusedMethod)
@@ -95,6 +111,10 @@ func (ca *CA) handle(in *incoming) *reply {
 		return ca.handleAccount(in)
 	case newOrder:
 		return ca.handleNewOrder(in)
+	case orderListResource:
+		return ca.handleOrderList(in)
+	case certificateResource:
+		return ca.handleCertificate(in)
 	case authorizationResource:
 		return ca.handleAuthorization(in)
 	default:
@@ -102,8 +122,11 @@ func (ca *CA) handle(in *incoming) *reply {
 	}
 }
 
-// notFound is the answer for a path that the CA does not have.
-func notFound() *reply {
+// notFound is the answer for a path that the CA does not have; OpenBao denies what it announces as the list of orders.
+func (ca *CA) notFound(in *incoming) *reply {
+	if in.what == orderListResource && ca.config.Behavior == OpenBao {
+		return ca.word(text{http.StatusForbidden, "", `{"errors":["permission denied"]}`})
+	}
 	return &reply{status: http.StatusNotFound, body: []byte("404 page not found\n"), header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}}}
 }
 
@@ -114,7 +137,7 @@ func (ca *CA) allowed(in *incoming) bool {
 		return in.Method == http.MethodGet
 	case newNonce:
 		return in.Method == http.MethodHead || in.Method == http.MethodGet
-	case authorizationResource, challengeResource, orderResource:
+	case authorizationResource, challengeResource, orderResource, certificateResource:
 		return in.Method == http.MethodPost || in.Method == http.MethodGet && ca.dialect.readable
 	default:
 		return in.Method == http.MethodPost
@@ -136,9 +159,7 @@ func (ca *CA) handleDirectory() *reply {
 // handleNonce hands out a nonce (RFC 8555, section 7.2), unless there were too many.
 func (ca *CA) handleNonce(in *incoming) *reply {
 	if ca.limiter != nil && !ca.limiter.Allow() {
-		y := ca.word(text{http.StatusServiceUnavailable, "rateLimited", "Service busy; retry later."})
-		y.header.Set("Retry-After", "1")
-		return y
+		return ca.busy()
 	}
 	y := &reply{status: http.StatusOK, header: http.Header{}}
 	if in.Method == http.MethodGet {
@@ -171,7 +192,11 @@ func (ca *CA) handleNewAccount(in *incoming) *reply {
 
 // accountReply shows an account.
 func (ca *CA) accountReply(code int, a *account) *reply {
-	y := ca.object(code, map[string]string{"status": a.status})
+	members := map[string]string{"status": a.status}
+	if list := ca.orderListURL(a); list != "" {
+		members["orders"] = list
+	}
+	y := ca.object(code, members)
 	y.header.Set("Location", ca.accountURL(a))
 	return y
 }
@@ -191,44 +216,6 @@ func (ca *CA) handleAccount(in *incoming) *reply {
 	return ca.accountReply(http.StatusOK, a)
 }
 
-// handleNewOrder makes an order with an authorization for each name (section 7.4).
-func (ca *CA) handleNewOrder(in *incoming) *reply {
-	var request struct {
-		Identifiers []identifier `json:"identifiers"`
-	}
-	if err := json.Unmarshal(in.Payload, &request); err != nil || len(request.Identifiers) == 0 {
-		return ca.refuse(refusedOrder)
-	}
-	o := &order{id: ca.newID(), account: in.account, identifiers: request.Identifiers, expires: time.Now().Add(7 * 24 * time.Hour)}
-	for _, wanted := range request.Identifiers {
-		name, wildcard := strings.CutPrefix(wanted.Value, "*.")
-		o.authorizations = append(o.authorizations,
-			ca.newAuthorization(Authorization{Type: wanted.Type, Identifier: name, Wildcard: wildcard}, in.account))
-	}
-	ca.orders[o.id] = o
-	return ca.orderReply(http.StatusCreated, o)
-}
-
-// handleOrder reads an order, or refuses to finalize it: nothing is issued here.
-func (ca *CA) handleOrder(in *incoming) *reply {
-	o := ca.orders[in.id]
-	if o == nil {
-		return ca.refuse(unknownOrder, in.id)
-	}
-	if in.account != nil && o.account != in.account {
-		return ca.refuse(foreignOrder, in.account.id)
-	}
-	for _, a := range o.authorizations {
-		if ca.settle(a); a.lockedUp {
-			return nil
-		}
-	}
-	if in.what == finalizeResource {
-		return ca.refuse(refusedFinalize, ca.orderStatus(o))
-	}
-	return ca.orderReply(http.StatusOK, o)
-}
-
 // handleAuthorization reads or deactivates an authorization (sections 7.5 and 7.5.2).
 func (ca *CA) handleAuthorization(in *incoming) *reply {
 	if ca.config.Behavior == StepCA && len(in.Payload) > 0 {
@@ -241,14 +228,15 @@ func (ca *CA) handleAuthorization(in *incoming) *reply {
 	switch ca.settle(a); {
 	case a.lockedUp:
 		return nil
-	case ca.config.Behavior == Boulder && a.expired():
+	case ca.config.Behavior == Boulder && ca.replica(a).expired():
 		return ca.refuse(expiredAuthorization)
 	case in.account != nil && in.account != a.account && len(in.Payload) > 0:
 		return ca.refuse(foreignDeactivation)
 	case in.account != nil && in.account != a.account:
 		return ca.refuse(foreignAuthorization)
 	case len(in.Payload) == 0:
-		return ca.authorizationReply(a, a.status)
+		shown := ca.replica(a)
+		return ca.authorizationReply(shown, shown.status)
 	}
 	if refused := ca.checkDeactivation(in.Payload); refused != nil {
 		return refused
@@ -307,21 +295,27 @@ func (ca *CA) checkMembers(members map[string]json.RawMessage) *reply {
 
 // deactivate does what this CA does when told to.
 func (ca *CA) deactivate(a *authorization, payload []byte) *reply {
+	open := a.status == pending || a.status == valid
+	if ca.config.Behavior == OpenBao && strings.TrimSpace(string(payload)) == "{}" {
+		return ca.authorizationReply(a, a.status)
+	}
+	if ca.config.Behavior == OpenBao && !open {
+		return ca.refuse(refusedFinal, a.status)
+	}
+	a.deactivations++
 	switch ca.config.Behavior {
 	case Ignores:
 		return ca.authorizationReply(a, a.status)
 	case Boulder:
-		if a.status == pending || a.status == valid {
+		if ca.replica(a).status == pending {
+			ca.countFailure(a, time.Now())
+		}
+		if open {
+			ca.remember(a, time.Now())
 			a.status = deactivated
 		}
 		return ca.authorizationReply(a, deactivated) // said even of an invalid one
 	case OpenBao:
-		if strings.TrimSpace(string(payload)) == "{}" {
-			return ca.authorizationReply(a, a.status)
-		}
-		if a.status != pending && a.status != valid {
-			return ca.refuse(refusedFinal, a.status)
-		}
 		for _, c := range a.challenges {
 			c.status, c.answered = invalid, time.Time{}
 		}
@@ -417,6 +411,9 @@ func (ca *CA) answer(c *challenge) *reply {
 		ca.mu.Lock()
 	}
 	c.answered, c.succeeds = time.Now(), succeeds
+	if ca.config.Behavior != StepCA {
+		ca.unsettled = append(ca.unsettled, c)
+	}
 	switch ca.config.Behavior {
 	case StepCA:
 		ca.conclude(c)

@@ -23,6 +23,7 @@ const (
 	valid       = acme.StatusValid
 	invalid     = acme.StatusInvalid
 	deactivated = acme.StatusDeactivated
+	ready       = acme.StatusReady
 )
 
 // An account of the CA.
@@ -31,6 +32,7 @@ type account struct {
 	key     *jose.JSONWebKey // public
 	private crypto.Signer    // only of accounts that a test asked for
 	status  string
+	orders  []*order // in the order they were made
 }
 
 // An order of authorizations.
@@ -39,20 +41,31 @@ type order struct {
 	account        *account
 	identifiers    []identifier
 	authorizations []*authorization
+	status         string // in place of the pending or ready that its authorizations give it; empty: as they give it
 	expires        time.Time
+	certificate    string // id of the certificate in its URL; empty if none was issued
+	past           []past[*order]
+}
+
+// A name is what an authorization is for, as an order has it ("*.example.org"), of one account.
+type name struct {
+	account *account
+	value   string
 }
 
 // An authorization. Its status is up to date only after CA.settle.
 type authorization struct {
-	id         string
-	account    *account
-	identifier identifier
-	wildcard   bool
-	status     string
-	expires    time.Time
-	validated  bool // was valid once
-	challenges []*challenge
-	lockedUp   bool // Pebble: nothing that touches it is answered any more
+	id            string
+	account       *account
+	identifier    identifier
+	wildcard      bool
+	status        string
+	expires       time.Time
+	validated     bool // was valid once
+	challenges    []*challenge
+	lockedUp      bool // Pebble: nothing that touches it is answered any more
+	past          []past[*authorization]
+	deactivations int // accepted
 }
 
 // A challenge of an authorization.
@@ -151,6 +164,9 @@ func (ca *CA) newAuthorization(from Authorization, owner *account) *authorizatio
 		a.challenges = append(a.challenges, ca.newChallenge(a, c))
 	}
 	ca.authorizations[a.id] = a
+	if ca.config.ReusePending {
+		ca.named[a.name()] = append(ca.named[a.name()], a)
+	}
 	return a
 }
 
@@ -278,27 +294,53 @@ func (ca *CA) describe(a *authorization) Authorization {
 	return shown
 }
 
+// ordered is the identifier by which an order has the authorization.
+func (a *authorization) ordered() identifier {
+	if a.wildcard {
+		return identifier{a.identifier.Type, "*." + a.identifier.Value}
+	}
+	return a.identifier
+}
+
+// name is what the authorization is for.
+func (a *authorization) name() name { return name{a.account, a.ordered().Value} }
+
 // expired reports whether an authorization's time is over.
 func (a *authorization) expired() bool { return time.Now().After(a.expires) }
 
-// settle ends the validations whose time has come.
+// settle brings an authorization up to date.
 func (ca *CA) settle(a *authorization) {
-	for _, c := range a.challenges {
-		if c.answered.IsZero() || time.Since(c.answered) < ca.config.SettleAfter {
-			continue
-		}
-		switch {
-		case c.readLocked && ca.config.LockUp:
-			a.lockedUp = true
-		case a.status == pending || ca.config.Behavior == Pebble:
-			// Pebble alone writes its finding over any status.
-			ca.conclude(c)
-		}
-		c.answered = time.Time{}
-	}
+	ca.settleDue()
 	if ca.config.Behavior == StepCA && a.status == pending && a.expired() {
 		a.status = invalid
 	}
+}
+
+// settleDue ends all validations whose time has come, in the order of their ends, so that failures are counted in theirs.
+func (ca *CA) settleDue() {
+	for len(ca.unsettled) > 0 {
+		c := ca.unsettled[0]
+		if !c.answered.IsZero() && time.Since(c.answered) < ca.config.SettleAfter {
+			return
+		}
+		ca.unsettled = ca.unsettled[1:]
+		ca.settleChallenge(c)
+	}
+}
+
+// settleChallenge ends a validation, unless a deactivation did.
+func (ca *CA) settleChallenge(c *challenge) {
+	a := c.authorization
+	switch {
+	case c.answered.IsZero():
+	case c.readLocked && ca.config.LockUp:
+		a.lockedUp = true
+	case a.status == pending || ca.config.Behavior == Pebble:
+		// Pebble alone writes its finding over any status.
+		ca.remember(a, c.answered.Add(ca.config.SettleAfter))
+		ca.conclude(c)
+	}
+	c.answered = time.Time{}
 }
 
 // conclude writes the finding of a validation.
@@ -316,6 +358,7 @@ func (ca *CA) conclude(c *challenge) {
 	if ca.config.Behavior != StepCA {
 		c.status, a.status = invalid, invalid
 	}
+	ca.countFailure(a, c.answered.Add(ca.config.SettleAfter))
 }
 
 // validLifetime is how long a valid authorization lives.
@@ -353,21 +396,6 @@ func (ca *CA) failure(c *challenge) text {
 	default:
 		return text{400, "connection", "127.0.0.1: Fetching http://" + name + "/.well-known/acme-challenge/" + c.token + ": Connection refused"}
 	}
-}
-
-// status is that of the order as its authorizations have it.
-func (ca *CA) orderStatus(o *order) string {
-	status := "ready"
-	for _, a := range o.authorizations {
-		ca.settle(a)
-		switch {
-		case a.status != pending && a.status != valid || a.expired() && ca.config.Behavior != OpenBao:
-			return invalid
-		case a.status == pending:
-			status = pending
-		}
-	}
-	return status
 }
 
 // shownChallenges are those that the CA shows of an authorization, in the order it shows them.
@@ -417,16 +445,6 @@ type authorizationObject struct {
 	Wildcard   *bool             `json:"wildcard,omitempty"`
 }
 
-// orderObject is an order as JSON.
-type orderObject struct {
-	Status         string       `json:"status"`
-	Expires        string       `json:"expires"`
-	Identifiers    []identifier `json:"identifiers"`
-	Authorizations []string     `json:"authorizations"`
-	Finalize       string       `json:"finalize"`
-	Error          *problem     `json:"error,omitempty"`
-}
-
 // challengeJSON shows a challenge.
 func (ca *CA) challengeJSON(c *challenge) challengeObject {
 	shown := challengeObject{Type: c.kind, URL: ca.challengeURL(c), Status: c.status, Token: c.token, Error: c.problem}
@@ -459,31 +477,6 @@ func (ca *CA) authorizationReply(a *authorization, status string) *reply {
 		y.header.Set("Location", ca.authorizationURL(a))
 	}
 	y.body = encode(shown)
-	return y
-}
-
-// orderReply shows an order.
-func (ca *CA) orderReply(code int, o *order) *reply {
-	status := ca.orderStatus(o)
-	shown := orderObject{
-		Status:      status,
-		Expires:     o.expires.UTC().Format(time.RFC3339),
-		Identifiers: o.identifiers,
-		Finalize:    ca.finalizeURL(o),
-	}
-	for _, a := range o.authorizations {
-		// OpenBao forgets all but the valid ones when the order is over.
-		if ca.config.Behavior != OpenBao || status != invalid || a.status == valid {
-			shown.Authorizations = append(shown.Authorizations, ca.authorizationURL(a))
-		}
-		if ca.config.Behavior == Pebble && a.status == invalid && shown.Error == nil {
-			shown.Error = a.failed()
-		}
-	}
-	y := ca.object(code, shown)
-	if code == http.StatusCreated || ca.config.Behavior != Pebble {
-		y.header.Set("Location", ca.orderURL(o))
-	}
 	return y
 }
 

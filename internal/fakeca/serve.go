@@ -138,9 +138,15 @@ func (ca *CA) serve(r *http.Request) *reply {
 	if err != nil {
 		return &reply{err: err}
 	}
+	ca.arrivals.add()
 	ca.count(&in.Request)
+	busy := in.what != directory && ca.requests != nil && !ca.requests.Allow()
 	reply := &reply{err: ca.sleep(r.Context(), ca.config.Latency)}
-	if reply.err == nil {
+	switch {
+	case reply.err != nil:
+	case busy:
+		reply = ca.busy()
+	default:
 		reply = ca.respond(r.Context(), in)
 	}
 	if reply.err == nil {
