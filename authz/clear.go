@@ -192,8 +192,15 @@ func journalError(err error) error {
 type past struct {
 	seed     maphash.Seed
 	mu       sync.Mutex
-	settled  map[uint64]struct{}  // by hash of the URL
-	inFlight map[uint64]time.Time // since when
+	settled  map[uint64]struct{} // by hash of the URL
+	inFlight map[uint64]begun
+}
+
+// A begun change is one without an outcome.
+type begun struct {
+	at            time.Time
+	failures      int                 // that were charged for it
+	authorization *acme.Authorization // its identifier
 }
 
 // remember reads the journal: what is settled, what was in flight, and what
@@ -203,7 +210,7 @@ func (s *session) remember() error {
 		return nil
 	}
 	p := &s.past
-	p.seed, p.settled, p.inFlight = maphash.MakeSeed(), make(map[uint64]struct{}), make(map[uint64]time.Time)
+	p.seed, p.settled, p.inFlight = maphash.MakeSeed(), make(map[uint64]struct{}), make(map[uint64]begun)
 	for e, err := range s.m.Journal.Entries() {
 		if err != nil {
 			return journalError(err)
@@ -219,11 +226,14 @@ func (s *session) rememberEntry(e Entry) {
 	p, k := &s.past, maphash.String(s.past.seed, e.URL)
 	switch e.Event {
 	case EventBegin:
-		p.inFlight[k] = e.Time
+		p.inFlight[k] = begun{e.Time, e.Failures, e.authorization()}
 		if e.Failures > 0 {
 			s.spent.charge(s.profile.Failures, s.kid, e.authorization(), e.Time, e.Failures)
 		}
 	case EventEnd:
+		if e.Error == "" && (e.Status == acme.StatusPending || e.Status == acme.StatusValid) {
+			s.uncharge(p.inFlight[k])
+		}
 		delete(p.inFlight, k)
 		if e.Status != "" && final(e.Status) {
 			p.settled[k] = struct{}{}
@@ -237,11 +247,11 @@ func (e *Entry) authorization() *acme.Authorization {
 
 // before is what the journal knows of a URL. One that was in flight is told of
 // once.
-func (p *past) before(url string) (settled bool, inFlight time.Time) {
+func (p *past) before(url string) (settled bool, inFlight begun) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.settled) == 0 && len(p.inFlight) == 0 {
-		return false, time.Time{}
+		return false, begun{}
 	}
 	k := maphash.String(p.seed, url)
 	_, settled = p.settled[k]
@@ -281,23 +291,39 @@ func (m *Manager) openToChange(ctx context.Context) (*session, func(), error) {
 // What was in flight when an earlier run ended is looked at when the CA must
 // know what became of it.
 func (s *session) changing(ctx context.Context, url string, do func(*session, context.Context, string) Result) Result {
-	settled, since := s.past.before(url)
+	settled, before := s.past.before(url)
 	switch {
 	case settled:
 		return settledBefore(url)
-	case since.IsZero():
+	case before.at.IsZero():
 		return do(s, ctx, url)
 	}
-	if err := sleep(ctx, time.Until(since.Add(s.profile.Lag))); err != nil {
+	if err := sleep(ctx, time.Until(before.at.Add(s.profile.Lag))); err != nil {
 		return Result{URL: url, Err: err}
 	}
-	r := do(s, ctx, url)
-	if r.Err == nil && r.Authorization != nil && final(r.Before) {
+	r := s.list(ctx, url)
+	switch {
+	case r.Err != nil:
+		return r
+	case final(r.Before):
 		r.Changed = true // by the run before
-		r.Decision.Reason = fmt.Sprintf("it is %s; the run before had begun that, the journal says", r.Before)
+		r.Decision = Decision{Action: ActionNone, Reason: fmt.Sprintf("it is %s; the run before had begun that, the journal says", r.Before)}
 		r.Err = s.end(ctx, &r)
+		return r
 	}
-	return r
+	// The request never got there: the CA has not counted it.
+	if r.Err = s.end(ctx, &r); r.Err != nil {
+		return r
+	}
+	s.uncharge(before)
+	return do(s, ctx, url)
+}
+
+// uncharge gives back what was charged for a change that cost nothing.
+func (s *session) uncharge(b begun) {
+	for range b.failures {
+		s.spent.refund(s.profile.Failures, s.kid, b.authorization)
+	}
 }
 
 func settledBefore(url string) Result {

@@ -321,10 +321,10 @@ func TestJournalResumes(t *testing.T) {
 				require.True(t, results[0].Changed)
 				require.Equal(t, 5*time.Second, time.Since(started), "a replica may lag")
 				require.Equal(t, tt.posts, ca.Count(fakeca.Deactivate))
-				want := []string{"begin deactivate", "begin deactivate", "end deactivated"}
+				want := []string{"begin deactivate", "end pending", "begin deactivate", "end deactivated"}
 				if tt.arrived {
 					require.Equal(t, "it is deactivated; the run before had begun that, the journal says", results[0].Decision.Reason)
-					want = slices.Delete(want, 1, 2)
+					want = slices.Delete(want, 1, 3)
 				}
 				require.Equal(t, want, entriesOf(t, path))
 

@@ -192,10 +192,10 @@ func TestByReorder(t *testing.T) {
 	require.NotEmpty(t, order.URL)
 
 	m.Profiles = profileOf(t, "Let's Encrypt")
-	before := ca.Count(fakeca.Order)
+	before := ca.Count(fakeca.Ordering)
 	_, err = m.ByReorder(t.Context(), acme.DomainIDs("a.example")...)
 	require.ErrorIs(t, err, authz.ErrNotReused)
-	require.Equal(t, before, ca.Count(fakeca.Order))
+	require.Equal(t, before, ca.Count(fakeca.Ordering))
 }
 
 func FuzzNextPage(f *testing.F) {

@@ -1,9 +1,11 @@
 package authz_test
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/x509"
 	"fmt"
 	"testing"
 
@@ -101,4 +103,12 @@ func order(t testing.TB, client *acme.Client, n int) []string {
 	require.NoError(t, err)
 	require.Len(t, o.AuthzURLs, n)
 	return o.AuthzURLs
+}
+
+// sec1 is a client's key for another process.
+func sec1(t testing.TB, key crypto.Signer) []byte {
+	t.Helper()
+	data, err := x509.MarshalECPrivateKey(key.(*ecdsa.PrivateKey))
+	require.NoError(t, err)
+	return data
 }

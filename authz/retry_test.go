@@ -377,7 +377,7 @@ func TestBadNoncesCostARequestEach(t *testing.T) {
 			require.True(t, r.Changed, r.Err)
 		}
 		require.LessOrEqual(t, float64(ca.Total())/2000, 2.15, "2 / 0.95 and the start")
-		require.LessOrEqual(t, ca.Count(fakeca.Nonce), 60)
+		require.LessOrEqual(t, ca.Count(fakeca.Nonce), 80)
 	})
 }
 

@@ -187,12 +187,13 @@ func (s *session) discover(ctx context.Context) error {
 	return fmt.Errorf("authz: look up account: %w", err)
 }
 
-// again repeats a call of x/crypto's client after a network failure, which
-// that client does not, and gives its rate limit errors our type.
+// again repeats a call of x/crypto's client after a network failure or an
+// answer that was cut off, which that client does not, and gives its rate limit errors our type.
 func (s *session) again(ctx context.Context, call func() error) error {
 	for try := 1; ; try++ {
 		err := call()
-		if _, network := errors.AsType[*url.Error](err); network && ctx.Err() == nil && !permanent(err) && try < maxDiscoveries {
+		_, network := errors.AsType[*url.Error](err)
+		if (network || errors.Is(err, io.ErrUnexpectedEOF)) && ctx.Err() == nil && !permanent(err) && try < maxDiscoveries {
 			if err := sleep(ctx, growing(try)); err != nil {
 				return err
 			}
