@@ -76,24 +76,31 @@ func (s *session) overByOrder(ctx context.Context, url string) (Decision, bool, 
 }
 
 // perform does what was decided. Where the CA turns out to be another than
-// its profile says, it decides once more.
+// its profile says, or the solver cannot, it decides once more.
 func (s *session) perform(ctx context.Context, r *Result) {
-	for range 3 {
-		if !r.Decision.Action.Changes() {
-			return
-		}
+	for range 3 { // a solver that cannot, then a CA that does not
 		action := r.Decision.Action
-		s.change(ctx, r, action, r.Decision.Failures)
-		unable := action == ActionFinish && errors.Is(r.Err, ErrNoChallenge) && s.m.Policy.Method == ""
-		if !unable && !errors.Is(r.Err, ErrRefused) && !errors.Is(r.Err, ErrIgnored) || ctx.Err() != nil {
+		if !action.Changes() {
 			return
 		}
-		if action == ActionDeactivate && s.m.Policy.Method == ActionDeactivate {
-			return // as told, and its Err says what became of it
+		s.change(ctx, r, action, r.Decision.Failures)
+		unable := action == ActionFinish && errors.Is(r.Err, ErrNoChallenge)
+		if !unable && !s.disappointed(action, r.Err) || s.m.Policy.Method == action || ctx.Err() != nil {
+			return // done, or as told, and Err says what became of it
 		}
 		s.refund(r, action)
 		s.another(ctx, r, unable)
 	}
+}
+
+// disappointed reports whether a deactivation showed that this CA never
+// deactivates.
+func (s *session) disappointed(action Action, err error) bool {
+	if action != ActionDeactivate || !errors.Is(err, ErrRefused) && !errors.Is(err, ErrIgnored) {
+		return false
+	}
+	effect := s.deactivation()
+	return effect == EffectRefused || effect == EffectIgnored
 }
 
 // another decides once more, after the first choice turned out not to work.

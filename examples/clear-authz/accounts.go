@@ -14,12 +14,15 @@ import (
 	"strings"
 
 	"github.com/acmeauthz/acmeauthz/account"
+	"github.com/acmeauthz/acmeauthz/authz"
 )
 
 // A job is the authorizations of one account.
 type job struct {
 	account *account.Account
 	urls    []string
+	orders  func(url string) []authz.KnownOrder
+	plan    *authz.Plan // to apply, in place of urls
 }
 
 // accounts returns the accounts of the CA that may own the URLs: the given key's,

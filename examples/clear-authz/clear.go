@@ -21,12 +21,11 @@ import (
 
 // clear is the command itself: logs in, one line per authorization out.
 func (p *program) clear(ctx context.Context, o options) error {
-	p.quiet = o.quiet
 	in, err := p.input(o.files, o.key)
 	if err != nil {
 		return err
 	}
-	found := p.readHistory(in.logs, o.all)
+	found := p.readHistory(in.logs, o)
 	if found.failed > 0 && len(found.urls) == 0 {
 		return found.problem(len(in.logs))
 	}
@@ -53,10 +52,13 @@ func (p *program) clear(ctx context.Context, o options) error {
 		return err
 	}
 	p.sayOver(over)
-	if !o.dryRun {
+	if o.force {
 		p.warnAtWork(found, servers)
 	}
-	if err := p.work(ctx, o, jobs, over); err != nil {
+	for i := range jobs {
+		jobs[i].orders = found.knownOrders
+	}
+	if err := p.workOnJobs(ctx, o, jobs, over); err != nil {
 		return err
 	}
 	if found.failed > 0 {
@@ -77,16 +79,28 @@ func catchInterrupt(ctx context.Context) (context.Context, context.CancelFunc) {
 	return ctx, stop
 }
 
-// work does the jobs, prints what became of them, and returns what is left to
-// complain about.
-func (p *program) work(ctx context.Context, o options, jobs []job, over []*logparse.Life) error {
+// workOnJobs does the jobs, prints what became of them, and returns what is left
+// to complain about.
+func (p *program) workOnJobs(ctx context.Context, o options, jobs []job, over []*logparse.Life) error {
+	if o.command == commandPlan {
+		return p.plan(ctx, o, jobs)
+	}
+	journal, err := openJournal(o)
+	if err != nil {
+		return err
+	}
+	defer journal.close(p)
+	p.journal = journal
+	if o.command == commandRelinquish {
+		return p.relinquish(ctx, o, jobs)
+	}
 	total := 0
 	for _, j := range jobs {
 		total += len(j.urls)
 		p.say("%s: %s; its key is %s\n", trusted(accountTitle(j.account)), trusted(plural(len(j.urls), "URL")), j.account.Path)
 		p.warnExposed(j.account)
 	}
-	if !o.dryRun && slices.ContainsFunc(jobs, job.isLetsEncrypt) {
+	if !o.dryRun && (o.force || o.method != "") && slices.ContainsFunc(jobs, job.isLetsEncrypt) {
 		p.say("%s\n", trusted(letsEncryptHint))
 	}
 	out := p.newReport(o, total)
@@ -137,11 +151,11 @@ func (p *program) reportRejected(rejected []*problem, out *report, verdict error
 
 // workOn does one job. Its error is that of the whole sequence.
 func (p *program) workOn(ctx context.Context, o options, j job, out *report) error {
-	m, err := p.manager(o, j.account)
+	m, err := p.manager(o, j)
 	if err != nil {
 		return err
 	}
-	for r, err := range action(m, o)(ctx, authz.URLs(j.urls...)) {
+	for r, err := range results(ctx, m, o, j) {
 		if err != nil {
 			return caProblem(j.account, o, err)
 		}
@@ -153,23 +167,47 @@ func (p *program) workOn(ctx context.Context, o options, j job, out *report) err
 	return nil
 }
 
-// action is the call that the flags ask for.
-func action(m *authz.Manager, o options) func(context.Context, iter.Seq2[string, error]) iter.Seq2[authz.Result, error] {
+// results is what the flags ask for.
+func results(ctx context.Context, m *authz.Manager, o options, j job) iter.Seq2[authz.Result, error] {
 	switch {
 	case o.dryRun:
-		return m.List
-	case o.method == methodAnswer:
-		return m.Validate
+		return m.List(ctx, authz.URLs(j.urls...))
+	case j.plan != nil:
+		return m.Apply(ctx, j.plan)
 	}
-	return m.Deactivate
+	return m.Clear(ctx, authz.URLs(j.urls...))
 }
 
-func (p *program) manager(o options, a *account.Account) (*authz.Manager, error) {
-	client, err := p.client(o, a)
+// policy is how to choose, by the flags.
+func (o options) policy() authz.Policy {
+	policy := authz.Policy{Method: authz.Action(o.method), KeepYounger: o.minAge}
+	if o.command == commandFinish {
+		policy.Method = authz.ActionFinish
+	}
+	if o.force {
+		policy.Disturb, policy.Overspend, policy.KeepYounger = true, true, -1
+		policy.Method = cmp.Or(policy.Method, authz.ActionDeactivate)
+	}
+	return policy
+}
+
+func (p *program) manager(o options, j job) (*authz.Manager, error) {
+	client, err := p.client(o, j.account)
 	if err != nil {
 		return nil, err
 	}
-	m := &authz.Manager{Client: client, Parallelism: o.parallel}
+	m := &authz.Manager{Client: client, Parallelism: o.parallel, Profiles: o.profiles, Policy: o.policy(), KnownOrders: j.orders}
+	if p.journal != nil {
+		m.Journal = p.journal
+	}
+	if o.names.Len() > 0 {
+		m.Select = func(a *acme.Authorization) bool { return authz.Pending(a) && o.names.Has(a) }
+	}
+	if o.command == commandFinish {
+		if m.Solve, err = o.solve.solver(client.Key); err != nil {
+			return nil, err
+		}
+	}
 	if o.rate > 0 {
 		m.Limiter = rate.NewLimiter(rate.Limit(o.rate), 1)
 	}

@@ -149,7 +149,7 @@ func TestCorpusClear(t *testing.T) {
 		t.Run(scenario, func(t *testing.T) {
 			b, ca := corpusBench(t, scenario, authorizations)
 			cleared := 0
-			for _, r := range b.records(append(corpusKey(t, b), b.path("logs"))...) {
+			for _, r := range b.records(append(corpusKey(t, b), "--force", b.path("logs"))...) {
 				require.Equal(t, r.StatusBefore == "pending", r.Changed)
 				if r.Changed {
 					cleared++

@@ -9,14 +9,20 @@ import (
 const help = `clear-authz - clear the authorizations that an ACME client left pending
 
 USAGE:
-   clear-authz [flags] [KEY] [FILE...]
-   clear-authz accounts [DIR|FILE...]    list the accounts of ACME clients here
-   clear-authz urls [FILE...]            print the URLs in the logs, ask no CA
-   clear-authz leaks [flags] [FILE...]   report what leaked and why, ask no CA
+   clear-authz [flags] [KEY] [FILE...]     the same as clear-authz clear
+   clear-authz leaks [flags] [FILE...]     report what leaked and why, ask no CA
+   clear-authz plan [flags] [FILE...]      say what clear would do, and what it costs
+   clear-authz clear [flags] [FILE...]     settle what is pending, as costs least
+   clear-authz finish [flags] [FILE...]    validate what is pending
+   clear-authz relinquish --name NAME ...  give up what is valid for names that left
+   clear-authz orders [flags]              list the account's orders at the CA
+   clear-authz accounts [DIR|FILE...]      list the accounts of ACME clients here
+   clear-authz urls [FILE...]              print the URLs in the logs, ask no CA
 
    It finds authorization URLs in an ACME client's logs, asks the CA about each
-   that the logs do not show to be over, and clears those that are still pending.
-   It touches nothing else.
+   that the logs do not show to be over, and settles those that are still pending:
+   in the way that costs least at that CA, which may be to leave them alone. It
+   spares what a client may still need, and touches nothing else.
 
    FILE is a log, plain or compressed, a directory of logs, a pattern in quotes,
    or - for standard input. Without a FILE, standard input is read; if that is a
@@ -29,8 +35,9 @@ USAGE:
 
 EXAMPLES:
    clear-authz leaks /var/log/letsencrypt           what leaked, and why
-   clear-authz --dry-run /var/log/letsencrypt       look, and change nothing
-   clear-authz /var/log/letsencrypt                 clear what is pending
+   clear-authz plan /var/log/letsencrypt            what would be done, at which cost
+   clear-authz /var/log/letsencrypt                 do it
+   clear-authz --dry-run /var/log/letsencrypt       list what the CA has
    cat letsencrypt.log* | clear-authz               logs from a pipe
    clear-authz private_key.json letsencrypt.log*    copied files
 
@@ -53,20 +60,142 @@ JSON:
    identifier      the name or address, without "*."; "" if it cannot be read
    wildcard        true if the authorization is for "*." and the identifier
    status_before   as first read: pending, valid, invalid, deactivated, expired
-                   or revoked; "" if it cannot be read. With the outcome over,
+                   or revoked; "" if it was not read. With the outcome over,
                    the last one in the logs, and status_after the same
    status_after    as the CA said last
    changed         true if this run changed it
    outcome         cleared, pending (with --dry-run), settled (nothing to do),
-                   over (not asked, as the logs show; --all asks), gone (expired
-                   or unknown), not_ours (of another account), failed
+                   left (it ends by itself), waiting (this CA has no other way),
+                   spared (a client may need it), deferred (its name has no
+                   failures to spare now), over (not asked, as the logs show;
+                   --all asks), gone (expired or unknown), not_ours (of another
+                   account), failed
+   action          what was chosen: none, finish, deactivate, answer, leave, wait,
+                   spare, defer; "" with --dry-run, or if it could not be read
+   reason          why
+   at              when it ends by itself, or can be cleared; null if not known
+   order           of those that list it and are not over, one; "" if none is known
    error           why it could not be read or changed; null if there is nothing
 
 NOTE:
-   Let's Encrypt counts each pending authorization that is cleared as a failed
-   validation (5 per name and hour); left alone, they end within 7 days. Clearing
-   an authorization ends the order it belongs to, so do not do it while the
-   client is ordering.
+   Let's Encrypt counts each pending authorization that is deactivated, or whose
+   validation fails, as a failed validation (5 per name and hour); left alone, they
+   end within 7 days and are in nobody's way. Clearing an authorization ends the
+   orders that list it. --force does it nevertheless.
+`
+
+// clearHelp is what clear --help prints.
+const clearHelp = `clear-authz clear - settle what is pending, in the way that costs least
+
+USAGE:
+   clear-authz clear [flags] [KEY] [FILE...]
+
+   What that is depends on the CA, and "clear-authz plan" shows it beforehand:
+   deactivate   where that works and costs nothing, or is within what the CA allows
+   answer       a challenge, to let it fail, where that settles it and nothing else does
+   leave        what ends by itself, where to clear it costs more than it gains
+   wait         where nothing helps (step-ca and Caddy)
+   spare        what a client may be about to use
+   defer        what would use up the failures that the CA allows for its name
+
+FLAGS:{{template "visibleFlagTemplate" .}}
+
+   "clear-authz --help" explains FILE, KEY, the exit codes and --json.
+`
+
+// planHelp is what plan --help prints.
+const planHelp = `clear-authz plan - say what clear would do, and what it costs
+
+USAGE:
+   clear-authz plan [flags] [KEY] [FILE...]
+
+   It reads each authorization and changes none. The plan says what would be done
+   to each and why, what of it the CA counts as failed validations, which orders
+   would become invalid, and when the last can be cleared.
+
+EXAMPLES:
+   clear-authz plan /var/log/letsencrypt
+   clear-authz plan --json /var/log/letsencrypt >plan.json
+   clear-authz clear --apply plan.json --journal clear.journal
+
+FLAGS:{{template "visibleFlagTemplate" .}}
+
+   "clear-authz --help" explains FILE, KEY and the exit codes. --json prints a
+   document of the schema "acmeauthz-plan/1" for each account, on a line.
+`
+
+// finishHelp is what finish --help prints.
+const finishHelp = `clear-authz finish - validate what is pending
+
+USAGE:
+   clear-authz finish [flags] [KEY] [FILE...]
+
+   It answers a challenge of each pending authorization, so that it becomes valid:
+   that costs nothing, leaves its order alive, and the next order need not validate
+   the name again. It needs a way to answer, and that the names are yours still.
+
+EXAMPLES:
+   clear-authz finish --webroot /var/www/html /var/log/letsencrypt
+   clear-authz finish --http :80 letsencrypt.log
+   clear-authz finish --auth-hook ./add.sh --cleanup-hook ./remove.sh letsencrypt.log
+
+   Hooks have CERTBOT_DOMAIN, CERTBOT_VALIDATION and CERTBOT_TOKEN in their
+   environment, as Certbot's manual hooks do.
+
+FLAGS:{{template "visibleFlagTemplate" .}}
+
+   "clear-authz --help" explains FILE, KEY, the exit codes and --json.
+`
+
+// relinquishHelp is what relinquish --help prints.
+const relinquishHelp = `clear-authz relinquish - give up what is valid for names that left
+
+USAGE:
+   clear-authz relinquish --name NAME [flags] [KEY] [FILE...]
+
+   As long as an authorization is valid, whoever has the account's key can get
+   certificates for its name, also after the domain was sold. It deactivates the
+   valid authorizations for the names, touches no other, and prints a report.
+
+   NAME is
+   www.gone.example   that very name, not its wildcard
+   *.gone.example     the wildcard, not the name
+   .gone.example      the name, its wildcard, and everything below
+   192.0.2.1          an address
+
+EXAMPLES:
+   clear-authz relinquish --name .gone.example /var/log/letsencrypt >report.txt
+   clear-authz relinquish --name-file left.txt --from-ca --server ca.example.com --json
+
+FLAGS:{{template "visibleFlagTemplate" .}}
+
+   "clear-authz --help" explains FILE, KEY and the exit codes. --json prints a
+   document of the schema "acmeauthz-relinquish/1" for each account, on a line.
+`
+
+// ordersHelp is what orders --help prints.
+const ordersHelp = `clear-authz orders - list the account's orders at the CA
+
+USAGE:
+   clear-authz orders [flags]
+
+   Few CAs have such a list: Actalis of the public ones; Pebble, step-ca, Caddy,
+   OpenBao and Vault. Some leave orders out: step-ca and Caddy show pending ones
+   only, Pebble those that are not invalid.
+
+EXAMPLES:
+   clear-authz orders                           of all accounts here
+   clear-authz orders --server ca.example.com   of those at one CA
+   clear-authz clear --from-ca --server ca.example.com
+
+FLAGS:{{template "visibleFlagTemplate" .}}
+
+JSON:
+   --json prints an object per line for each order, with the members url, account,
+   status, expires (null if not known), identifiers, authorizations, and error (why
+   it could not be read; null if there is nothing).
+
+   "clear-authz --help" explains the exit codes.
 `
 
 // accountsHelp is what accounts --help prints.

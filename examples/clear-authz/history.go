@@ -3,25 +3,30 @@ package main
 import (
 	"fmt"
 	"slices"
+	"time"
 
+	"github.com/acmeauthz/acmeauthz/authz"
 	"github.com/acmeauthz/acmeauthz/logparse"
 )
 
 // readHistory reads all logs once, and tells the authorizations that are worth
 // asking the CA about from those that are over: a status never returns to pending
-// (RFC 8555 §7.1.6). With all, every one is worth asking.
-func (p *program) readHistory(logs []string, all bool) found {
+// (RFC 8555 §7.1.6). With --all, every one is worth asking.
+func (p *program) readHistory(logs []string, o options) found {
 	h := logparse.History{At: p.now()}
 	f := p.readEvents(logs, h.Add)
-	f.owners = make(map[string]string)
+	f.owners, f.orders = make(map[string]string), make(map[string]authz.KnownOrder)
 	for _, l := range h.Lives() {
 		switch {
 		case l.URL == "": // a client that logs names; it cannot be asked about
-		case l.Over() && !all:
+		case o.maxAge > 0 && !l.FirstSeen.IsZero() && h.At.Sub(l.FirstSeen) > o.maxAge:
+			f.old++
+		case l.Over() && !o.all:
 			f.over = append(f.over, l)
 		default:
 			f.urls = append(f.urls, l.URL)
 			f.owners[l.URL] = l.Account
+			f.orders[l.URL] = knownOrder(l, o.minAge, h.At)
 			if l.Verdict == logparse.InProgress {
 				f.atWork = append(f.atWork, l.URL)
 			}
@@ -29,6 +34,27 @@ func (p *program) readHistory(logs []string, all bool) found {
 	}
 	f.count = len(f.urls) + len(f.over)
 	return f
+}
+
+// knownOrder is what the logs tell of the order that an authorization is of.
+// A run without an end may be at work as long as --min-age.
+func knownOrder(l *logparse.Life, minAge time.Duration, now time.Time) authz.KnownOrder {
+	o := authz.KnownOrder{URL: l.OrderURL, Created: l.FirstSeen}
+	recent := minAge == 0 || minAge > 0 && now.Sub(l.LastSeen) < minAge
+	switch {
+	case l.Verdict == logparse.InProgress && recent:
+		o.Run = authz.RunActive
+	case l.Run != nil:
+		o.Run = authz.RunEnded
+	}
+	return o
+}
+
+func (f found) knownOrders(url string) []authz.KnownOrder {
+	if o, ok := f.orders[url]; ok {
+		return []authz.KnownOrder{o}
+	}
+	return nil
 }
 
 // overAt returns those of the authorizations that are over which are at a server.

@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"github.com/acmeauthz/acmeauthz/account"
+	"github.com/acmeauthz/acmeauthz/authz"
 	"github.com/acmeauthz/acmeauthz/logparse"
 	"golang.org/x/term"
 )
@@ -234,9 +235,11 @@ type found struct {
 	over   []*logparse.Life  // not worth it: over, as the logs show
 	left   map[string][]int  // URLs that a server's jobs leave, by host
 	atWork []string          // those of urls that a client may be working on
-	count  int               // of URLs
-	failed int               // logs that could not be read, or not to their end
-	denied bool              // whether one of them for lack of permission
+	orders map[string]authz.KnownOrder
+	count  int  // of URLs
+	old    int  // left out by --max-age
+	failed int  // logs that could not be read, or not to their end
+	denied bool // whether one of them for lack of permission
 	bytes  int64
 }
 

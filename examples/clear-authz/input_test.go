@@ -38,7 +38,7 @@ func TestUnlistedDirectory(t *testing.T) {
 
 	gone := b.path("logs", "gone.log")
 	var stderr bytes.Buffer
-	f := b.program(nil, &stderr).readHistory([]string{gone, b.path("logs", "letsencrypt.log")}, false)
+	f := b.program(nil, &stderr).readHistory([]string{gone, b.path("logs", "letsencrypt.log")}, options{})
 	require.Equal(t, 1, f.failed)
 	require.Len(t, f.urls, 3)
 	require.Equal(t, "clear-authz: "+gone+": no such file or directory\n", stderr.String())

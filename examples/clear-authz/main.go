@@ -59,6 +59,7 @@ type program struct {
 	byVariable string         // the server, if the environment names it
 	piped      bool           // whether standard input is read
 	quiet      bool           // nothing but errors on stderr
+	journal    *journal       // of --journal; nil is none
 }
 
 func main() {

@@ -167,7 +167,7 @@ func TestRate(t *testing.T) {
 	r := b.run("--rate", "1000", "--parallel", "2", b.path("logs"))
 	require.Equal(t, exitOK, r.code)
 	require.LessOrEqual(t, b.ca.MaxInFlight(), 2)
-	m, err := b.program(io.Discard, io.Discard).manager(options{rate: 2.5, parallel: 7}, testAccount(t, b))
+	m, err := b.program(io.Discard, io.Discard).manager(options{rate: 2.5, parallel: 7}, job{account: testAccount(t, b)})
 	require.NoError(t, err)
 	require.EqualValues(t, 2.5, m.Limiter.Limit())
 	require.Equal(t, 7, m.Parallelism)

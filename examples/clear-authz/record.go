@@ -13,6 +13,10 @@ type outcome string
 const (
 	outcomeCleared outcome = "cleared"  // was pending, and is not any more
 	outcomePending outcome = "pending"  // is pending, and was only listed
+	outcomeLeft    outcome = "left"     // is pending, and ends by itself
+	outcomeWaiting outcome = "waiting"  // is pending, and this CA has no way but to wait
+	outcomeSpared  outcome = "spared"   // is needed by a client, or may be
+	outcomeLater   outcome = "deferred" // its name has no failures to spare for now
 	outcomeSettled outcome = "settled"  // was not pending: nothing to do
 	outcomeOver    outcome = "over"     // not asked: over, as the logs show
 	outcomeGone    outcome = "gone"     // expired, or unknown to the CA
@@ -32,7 +36,20 @@ func outcomeOf(r authz.Result) outcome {
 		return outcomeNotOurs
 	case r.Err != nil:
 		return outcomeFailed
-	case authz.Pending(r.Authorization):
+	}
+	switch r.Decision.Action {
+	case authz.ActionLeave:
+		return outcomeLeft
+	case authz.ActionWait:
+		return outcomeWaiting
+	case authz.ActionSpare:
+		return outcomeSpared
+	case authz.ActionDefer:
+		return outcomeLater
+	case authz.ActionNone:
+		return outcomeSettled
+	}
+	if r.Authorization != nil && authz.Pending(r.Authorization) {
 		return outcomePending
 	}
 	return outcomeSettled
@@ -47,6 +64,10 @@ type record struct {
 	StatusAfter  string  `json:"status_after"`
 	Changed      bool    `json:"changed"`
 	Outcome      outcome `json:"outcome"`
+	Action       string  `json:"action"`
+	Reason       string  `json:"reason"`
+	At           *string `json:"at"`
+	Order        string  `json:"order"`
 	Error        *string `json:"error"`
 	expires      time.Time
 }
@@ -57,6 +78,15 @@ func newRecord(r authz.Result) record {
 		StatusBefore: r.Before,
 		Changed:      r.Changed,
 		Outcome:      outcomeOf(r),
+		Action:       string(r.Decision.Action),
+		Reason:       r.Decision.Reason,
+	}
+	if at := r.Decision.At; !at.IsZero() {
+		text := at.UTC().Format(time.RFC3339)
+		rec.At = &text
+	}
+	if orders := r.Decision.Orders; len(orders) > 0 {
+		rec.Order = orders[0]
 	}
 	if a := r.Authorization; a != nil {
 		rec.Identifier = a.Identifier.Value
@@ -91,8 +121,19 @@ func (r record) status(status string) string {
 		return "gone"
 	case r.Outcome == outcomeNotOurs:
 		return "not ours"
+	case r.Outcome == outcomeSettled, r.Outcome == outcomeSpared:
+		return "-" // its order told, or the journal
 	}
 	return "?"
+}
+
+// now is what became of it, in a word.
+func (r record) now() string {
+	switch r.Outcome {
+	case outcomeLeft, outcomeWaiting, outcomeSpared, outcomeLater:
+		return string(r.Outcome)
+	}
+	return r.status(r.StatusAfter)
 }
 
 func (r record) expiry() string {

@@ -113,7 +113,7 @@ func (ca *recordedCA) post(r *http.Request) (*http.Response, error) {
 	}
 	return ca.reply(r, http.StatusOK, map[string]any{
 		"status": a.Status, "wildcard": a.Wildcard, "identifier": map[string]string{"type": "dns", "value": a.Identifier},
-		"expires": "2026-11-30T20:00:00Z", "challenges": []string{}})
+		"expires": "2099-01-02T03:04:05Z", "challenges": []string{}})
 }
 
 // verify returns the account that signed a request, and what it says.

@@ -54,6 +54,7 @@ type report struct {
 	rows     []record   // for the table
 	failures []*failure // by their text, in order of appearance
 	advised  map[error]bool
+	choices  map[outcome]*choice
 	read     int  // whose status could be read
 	pending  int  // pending when first read
 	undone   int  // given up because of an interrupt
@@ -69,6 +70,7 @@ func (p *program) newReport(o options, total int) *report {
 		total:   total,
 		counts:  make(map[outcome]int),
 		advised: make(map[error]bool),
+		choices: make(map[outcome]*choice),
 		bar:     p.progress(o, total),
 	}
 }
@@ -125,6 +127,7 @@ func (t *report) count(r authz.Result, rec record) {
 	if rec.Outcome == outcomeFailed {
 		t.countFailure(r, rec)
 	}
+	t.choice(r, rec)
 	if !t.options.json && !t.options.quiet {
 		t.rows = append(t.rows, rec)
 	}
@@ -164,6 +167,7 @@ func (t *report) finish() error {
 		}
 	}
 	t.explain()
+	t.explainChoices()
 	t.suggest()
 	return nil
 }
@@ -195,7 +199,7 @@ func (t *report) row(rec record) []string {
 	if t.options.dryRun {
 		return []string{rec.name(), rec.status(rec.StatusAfter), rec.expiry(), rec.URL}
 	}
-	return []string{rec.name(), rec.status(rec.StatusBefore), rec.status(rec.StatusAfter), rec.URL}
+	return []string{rec.name(), rec.status(rec.StatusBefore), rec.now(), rec.URL}
 }
 
 // summary is the line that counts, as "35 found, 31 pending, 31 cleared, 0 failed".
@@ -205,6 +209,11 @@ func (t *report) summary() string {
 		parts = append(parts, fmt.Sprintf("%d cleared", t.counts[outcomeCleared]))
 	}
 	parts = append(parts, fmt.Sprintf("%d failed", t.counts[outcomeFailed]))
+	for _, o := range []outcome{outcomeLeft, outcomeWaiting, outcomeSpared, outcomeLater} {
+		if n := t.counts[o]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, o))
+		}
+	}
 	if n := t.counts[outcomeGone]; n > 0 {
 		parts = append(parts, fmt.Sprintf("%d expired or unknown", n))
 	}

@@ -192,7 +192,7 @@ func situations() map[string]situation {
 				names = append(names, "many.example.org")
 			}
 			b.write("logs/letsencrypt.log", certbotLog(b.leak(names...)...))
-			return runs(b.run(b.path("logs")))
+			return runs(b.run("--force", b.path("logs")))
 		}},
 		"CA-down": {run: func(b *bench) []outputs {
 			b.transport = failing{errors.New("dial tcp 192.0.2.1:443: connect: connection refused")}

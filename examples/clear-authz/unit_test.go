@@ -79,12 +79,12 @@ func TestAssign(t *testing.T) {
 		"https://ca.test/acme/authz/3/30", "https://ca.test/acme/authz-v3/40"}
 
 	jobs, strangers, unowned := assign(urls, nil, []*account.Account{one, two}, false)
-	require.Equal(t, []job{{one, urls[1:2]}, {two, []string{urls[0], urls[2]}}}, jobs)
+	require.Equal(t, []job{{account: one, urls: urls[1:2]}, {account: two, urls: []string{urls[0], urls[2]}}}, jobs)
 	require.Equal(t, map[string]int{"3": 1}, strangers)
 	require.Equal(t, 1, unowned)
 
 	jobs, strangers, unowned = assign(urls, nil, []*account.Account{one}, true)
-	require.Equal(t, []job{{one, []string{urls[1], urls[4]}}}, jobs)
+	require.Equal(t, []job{{account: one, urls: []string{urls[1], urls[4]}}}, jobs)
 	require.Equal(t, map[string]int{"2": 2, "3": 1}, strangers)
 	require.Zero(t, unowned)
 
@@ -96,7 +96,7 @@ func TestAssign(t *testing.T) {
 
 	owners := map[string]string{urls[4]: "https://ca.test/acme/acct/2"} // as the log says
 	jobs, _, unowned = assign(urls[4:], owners, []*account.Account{one, two}, false)
-	require.Equal(t, []job{{two, urls[4:]}}, jobs)
+	require.Equal(t, []job{{account: two, urls: urls[4:]}}, jobs)
 	require.Zero(t, unowned)
 }
 
