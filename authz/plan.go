@@ -111,7 +111,12 @@ func (p *Plan) add(r Result, orders map[string]bool) {
 	if a := r.Authorization; a != nil {
 		step.Type, step.Identifier, step.Wildcard, step.Expires = a.Identifier.Type, a.Identifier.Value, a.Wildcard, a.Expires.UTC()
 	}
-	if r.Err != nil {
+	switch {
+	case errors.Is(r.Err, ErrGone):
+		step.Action, step.Reason = ActionNone, "the CA does not know it: it expired, was purged, or never was"
+	case errors.Is(r.Err, ErrNotOurs):
+		step.Action, step.Reason = ActionNone, "it belongs to another account"
+	case r.Err != nil:
 		step.Error = r.Err.Error()
 	}
 	if step.Action == ActionDeactivate || step.Action == ActionAnswer || step.Action == ActionDefer {

@@ -108,7 +108,7 @@ func (p *Report) Add(names Names, r Result) {
 		p.Others++
 		return
 	}
-	e := ReportEntry{URL: r.URL, Before: r.Before, After: r.status(), Changed: r.Changed, ChangedAt: r.ChangedAt.UTC()}
+	e := ReportEntry{URL: r.URL, Before: r.Before, After: r.status(), Changed: r.Changed, ChangedAt: r.ChangedAt.UTC().Truncate(time.Second)}
 	if a := r.Authorization; a != nil {
 		e.Type, e.Identifier, e.Wildcard = a.Identifier.Type, a.Identifier.Value, a.Wildcard
 	}

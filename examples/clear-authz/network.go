@@ -82,7 +82,11 @@ func caProblem(a *account.Account, o options, err error) error {
 	host := hostOf(a.Directory)
 	var answer *acme.Error
 	var syntax *json.SyntaxError
+	var journal *authz.JournalError
 	switch {
+	case errors.As(err, &journal):
+		return failed("the journal cannot be used: %s.", strings.TrimPrefix(journal.Error(), "authz: journal ")).because(err).
+			then("Name another file: --journal FILE. What the CA has done stays done.")
 	case errors.Is(err, context.Canceled):
 		return failed("interrupted before anything was done.").because(err).then("Run the same command again.")
 	case errors.Is(err, authz.ErrAccount), errors.Is(err, acme.ErrNoAccount):

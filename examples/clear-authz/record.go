@@ -46,8 +46,6 @@ func outcomeOf(r authz.Result) outcome {
 		return outcomeSpared
 	case authz.ActionDefer:
 		return outcomeLater
-	case authz.ActionNone:
-		return outcomeSettled
 	}
 	if r.Authorization != nil && authz.Pending(r.Authorization) {
 		return outcomePending
