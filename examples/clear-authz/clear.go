@@ -204,9 +204,7 @@ func (p *program) manager(o options, j job) (*authz.Manager, error) {
 		m.Select = func(a *acme.Authorization) bool { return authz.Pending(a) && o.names.Has(a) }
 	}
 	if o.command == commandFinish {
-		if m.Solve, err = o.solve.solver(client.Key); err != nil {
-			return nil, err
-		}
+		m.Solve = o.solve.solver(client.Key)
 	}
 	if o.rate > 0 {
 		m.Limiter = rate.NewLimiter(rate.Limit(o.rate), 1)

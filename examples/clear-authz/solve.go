@@ -1,11 +1,10 @@
 package main
 
 import (
-	"context"
 	"crypto"
 	"slices"
 
-	"golang.org/x/crypto/acme"
+	"github.com/acmeauthz/acmeauthz/authz/solver"
 )
 
 // solveOptions say how the command finish answers challenges.
@@ -30,7 +29,26 @@ func (o solveOptions) check(command string) error {
 	return nil
 }
 
-// solver answers challenges for the account with that key.
-func (o solveOptions) solver(key crypto.Signer) (func(context.Context, *acme.Authorization) (*acme.Challenge, func(), error), error) {
-	return nil, nil
+// solver answers challenges for the account with that key, in the ways that were
+// named: files first, then servers, then hooks.
+func (o solveOptions) solver(key crypto.Signer) solver.Func {
+	var ways []solver.Func
+	if o.webroot != "" {
+		ways = append(ways, (&solver.Webroot{Key: key, Dir: o.webroot}).Solve)
+	}
+	if o.http != "" {
+		ways = append(ways, (&solver.HTTP01{Key: key, Addr: o.http}).Solve)
+	}
+	if o.tlsALPN != "" {
+		ways = append(ways, (&solver.TLSALPN01{Key: key, Addr: o.tlsALPN}).Solve)
+	}
+	if o.authHook != "" {
+		// As Certbot does: the command is a line of shell.
+		hook := &solver.Hook{Key: key, Type: o.challenge, Auth: []string{"/bin/sh", "-c", o.authHook}}
+		if o.cleanupHook != "" {
+			hook.Cleanup = []string{"/bin/sh", "-c", o.cleanupHook}
+		}
+		ways = append(ways, hook.Solve)
+	}
+	return solver.First(ways...)
 }
