@@ -1,11 +1,17 @@
 package authz_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"crypto/x509"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -311,4 +317,60 @@ func TestGuard(t *testing.T) {
 	_, err = m.Guard(ready).Close(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, []string{"valid"}, statuses(ca, ready.AuthzURLs...))
+}
+
+// TestKilledChild is the process that is killed by the next test.
+func TestKilledChild(t *testing.T) {
+	path := os.Getenv("KILLED_RUN")
+	if path == "" {
+		t.Skip("it is run by the next test")
+	}
+	var run chaosRun
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(data, &run))
+	key, err := x509.ParseECPrivateKey(run.Key)
+	require.NoError(t, err)
+	journal, err := authz.OpenJournal(run.Journal)
+	require.NoError(t, err)
+	tracker := &authz.Tracker{Key: key, Journal: journal}
+	client := &acme.Client{Key: key, KID: acme.KeyID(run.KID), DirectoryURL: run.Directory, HTTPClient: &http.Client{Transport: tracker}}
+	_, err = client.AuthorizeOrder(t.Context(), acme.DomainIDs("a.example", "b.example"))
+	require.NoError(t, err)
+	fmt.Println("ordered")
+	select {}
+}
+
+// What a process has ordered that is killed with SIGKILL, the next one settles.
+func TestTrackerAfterKill(t *testing.T) {
+	ca := fakeca.New(fakeca.Config{})
+	ca.Start(t)
+	client := ca.Client()
+	dir := t.TempDir()
+	run := chaosRun{Directory: client.DirectoryURL, KID: string(client.KID), Key: sec1(t, client.Key), Journal: filepath.Join(dir, "journal"), Profile: profileOf(t, "Boulder")[0]}
+	data, err := json.Marshal(run)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "run.json"), data, 0o600))
+	child := exec.Command(os.Args[0], "-test.run=^TestKilledChild$", "-test.timeout=1m")
+	child.Env = append(os.Environ(), "KILLED_RUN="+filepath.Join(dir, "run.json"))
+	output, err := child.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, child.Start())
+	line, err := bufio.NewReader(output).ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "ordered\n", line)
+	require.NoError(t, child.Process.Kill())
+	_ = child.Wait()
+
+	journal, err := authz.OpenJournal(run.Journal)
+	require.NoError(t, err, "the lock of a process that was killed is free")
+	defer func() { require.NoError(t, journal.Close()) }()
+	tracker := &authz.Tracker{Key: client.Key, Journal: journal}
+	results, err := tracker.Recover(t.Context())
+	require.NoError(t, err)
+	require.Len(t, results, 2)
+	for _, r := range results {
+		require.True(t, r.Changed)
+		require.Equal(t, "deactivated", ca.Authorization(r.URL).Status)
+	}
 }
