@@ -109,8 +109,8 @@ type Manager struct {
 	Solve func(ctx context.Context, a *acme.Authorization) (chal *acme.Challenge, cleanup func(), err error)
 
 	// CanSolve reports whether Solve can validate a. If it is nil, Clear takes it
-	// that Solve can, and chooses again where Solve's error matches
-	// ErrNoChallenge. It is called from several goroutines.
+	// that Solve can, and chooses again where Solve fails. It is called from
+	// several goroutines.
 	CanSolve func(a *acme.Authorization) bool
 
 	// Profiles says what CAs do; the first one counts that fits the CA. If none

@@ -84,7 +84,8 @@ func (s *session) perform(ctx context.Context, r *Result) {
 			return
 		}
 		s.change(ctx, r, action, r.Decision.Failures)
-		unable := action == ActionFinish && errors.Is(r.Err, ErrNoChallenge)
+		_, failed := errors.AsType[solveError](r.Err)
+		unable := action == ActionFinish && (failed || errors.Is(r.Err, ErrNoChallenge))
 		if !unable && !s.disappointed(action, r.Err) || s.m.Policy.Method == action || ctx.Err() != nil {
 			return // done, or as told, and Err says what became of it
 		}
@@ -111,7 +112,7 @@ func (s *session) another(ctx context.Context, r *Result, unable bool) {
 		again.Solve = nil
 	}
 	second := s.with(&again)
-	if r.Decision, r.Err = second.decide(ctx, r.Authorization, s.spent, ""); r.Err == nil && !unable && !r.Decision.Action.Changes() {
+	if r.Decision, r.Err = second.decide(ctx, r.Authorization, s.spent, ""); r.Err == nil && (!unable || !errors.Is(why, ErrNoChallenge)) {
 		r.Decision.Reason = fmt.Sprintf("%s (%v)", r.Decision.Reason, why)
 	}
 }
@@ -184,7 +185,8 @@ func (s *session) end(ctx context.Context, r *Result) error {
 // became of the authorization.
 func outcomeKnown(err error) bool {
 	_, failed := errors.AsType[*acme.AuthorizationError](err)
-	return failed || errors.Is(err, ErrIgnored) || errors.Is(err, ErrPending) || errors.Is(err, ErrNoChallenge) || errors.Is(err, ErrForeign)
+	_, unsolved := errors.AsType[solveError](err)
+	return failed || unsolved || errors.Is(err, ErrIgnored) || errors.Is(err, ErrPending) || errors.Is(err, ErrNoChallenge) || errors.Is(err, ErrForeign)
 }
 
 // journalError makes any journal's error one that ends a sequence.

@@ -70,12 +70,18 @@ func provision(ctx context.Context, solve solver, a *acme.Authorization) (*acme.
 	c, cleanup, err := solve(ctx, a)
 	switch {
 	case err != nil:
-		return nil, cleanup, fmt.Errorf("authz: solve: %w", err)
+		return nil, cleanup, solveError{err}
 	case c == nil || !slices.ContainsFunc(a.Challenges, func(of *acme.Challenge) bool { return of.URI == c.URI }):
 		return nil, cleanup, fmt.Errorf("%w: Solve returned none of the authorization's", ErrNoChallenge)
 	}
 	return c, cleanup, nil
 }
+
+// A solveError is Solve's: nothing was sent to the CA.
+type solveError struct{ error }
+
+func (e solveError) Error() string { return "authz: solve: " + e.error.Error() }
+func (e solveError) Unwrap() error { return e.error }
 
 // choose is the challenge to answer without a Solve.
 func choose(challenges []*acme.Challenge) (*acme.Challenge, error) {
