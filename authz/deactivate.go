@@ -67,10 +67,11 @@ const maxRefusals = 3
 // hopeless is the answer of a CA that has refused so often that it need not be
 // asked again.
 func (s *session) hopeless() error {
-	if s.refusals.Load() < maxRefusals || s.deactivated.Load() {
+	first := s.refusal.Load()
+	if s.refusals.Load() < maxRefusals || s.deactivated.Load() || first == nil {
 		return nil
 	}
-	return fmt.Errorf("%w: it refused the first %d, and was not asked again", ErrRefused, maxRefusals)
+	return fmt.Errorf("%w: it refused the first %d, and was not asked again: %w", ErrRefused, maxRefusals, *first)
 }
 
 // deactivatable reports whether there is a way from that status to
@@ -119,6 +120,7 @@ func (s *session) explainRefusal(ctx context.Context, r *Result, err error) {
 	if r.Authorization.Status == r.Before {
 		if malformed(err) {
 			s.refusals.Add(1)
+			s.refusal.CompareAndSwap(nil, &err)
 		}
 		r.Err = fmt.Errorf("%w: %w", ErrRefused, err)
 	}

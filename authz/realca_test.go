@@ -2,18 +2,18 @@ package authz_test
 
 import (
 	"context"
-	"encoding/json"
-	"io"
 	"iter"
+	"net"
 	"net/http"
-	"strings"
+	"strconv"
 	"testing"
+	"time"
 
-	"github.com/go-jose/go-jose/v4"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/acme"
 
 	"github.com/acmeauthz/acmeauthz/authz"
+	"github.com/acmeauthz/acmeauthz/authz/solver"
 	"github.com/acmeauthz/acmeauthz/internal/realca"
 )
 
@@ -36,6 +36,8 @@ func TestWithServersThatRefuse(t *testing.T) {
 			t.Run("validate", func(t *testing.T) { leavesPending(t, ca, client) })
 			t.Run("others", func(t *testing.T) { tellsOthers(t, ca, client) })
 			t.Run("orders", func(t *testing.T) { listsOrders(t, ca) })
+			t.Run("wait", func(t *testing.T) { waits(t, ca) })
+			t.Run("finish", func(t *testing.T) { finishes(t, ca) })
 		})
 	}
 }
@@ -128,44 +130,70 @@ func tellsOthers(t *testing.T, ca *realca.CA, client *acme.Client) {
 	requirePending(t, &authz.Manager{Client: client}, urls)
 }
 
-// listsOrders reads the list that an account names (RFC 8555, section
-// 7.1.2.1), which is an object there and a bare array here.
+// listsOrders reads the account's list, which is a bare array here and has only
+// pending orders.
 func listsOrders(t *testing.T, ca *realca.CA) {
 	client := ca.Client(t)
-	var want []string
+	var orders, urls []string
 	for range 3 {
-		order, _ := realca.Order(t, client, realca.Unresolvable(2)...)
-		want = append(want, order)
+		order, some := realca.Order(t, client, realca.Unresolvable(2)...)
+		orders, urls = append(orders, order), append(urls, some...)
 	}
-	account, err := client.GetReg(t.Context(), "")
-	require.NoError(t, err)
-	require.Equal(t, string(client.KID)+"/orders", account.OrdersURL)
-	response := postAsGet(t, ca, client, account.OrdersURL)
-	defer func() { require.NoError(t, response.Body.Close()) }()
-	require.Equal(t, http.StatusOK, response.StatusCode)
-	require.NotContains(t, strings.Join(response.Header.Values("Link"), " "), "next")
-	body, err := io.ReadAll(response.Body)
-	require.NoError(t, err)
-	var got []string
-	require.NoError(t, json.Unmarshal(body, &got), "%s", body)
-	require.ElementsMatch(t, want, got)
+	m := &authz.Manager{Client: client}
+	require.ElementsMatch(t, orders, collect(t, m.Orders(t.Context())))
+	require.ElementsMatch(t, urls, collect(t, m.Authorizations(t.Context(), m.Orders(t.Context()))))
 }
 
-// postAsGet reads a resource with a request signed by hand.
-func postAsGet(t *testing.T, ca *realca.CA, client *acme.Client, url string) *http.Response {
-	t.Helper()
-	directory, err := client.Discover(t.Context())
+// waits chooses by what is known of the servers: nothing is sent that they
+// would refuse.
+func waits(t *testing.T, ca *realca.CA) {
+	client := ca.Client(t)
+	m := &authz.Manager{Client: client, Policy: authz.Policy{KeepYounger: -1}}
+	profile, err := m.Profile(t.Context())
 	require.NoError(t, err)
-	head, err := ca.HTTPClient.Head(directory.NonceURL)
+	require.Equal(t, "step-ca or Caddy", profile.Name)
+	_, urls := realca.Order(t, client, realca.Unresolvable(3)...)
+	plan, err := m.Plan(t.Context(), authz.URLs(urls...))
 	require.NoError(t, err)
-	require.NoError(t, head.Body.Close())
-	key := jose.JSONWebKey{Key: client.Key, KeyID: string(client.KID)}
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: key},
-		(&jose.SignerOptions{}).WithHeader("url", url).WithHeader("nonce", head.Header.Get("Replay-Nonce")))
+	require.Equal(t, 3, plan.Count(authz.ActionWait))
+	results, err := gather(t, m.Clear(t.Context(), authz.URLs(urls...)))
 	require.NoError(t, err)
-	jws, err := signer.Sign([]byte{})
+	for _, r := range results {
+		require.NoError(t, r.Err)
+		require.Equal(t, authz.ActionWait, r.Decision.Action)
+		require.WithinDuration(t, time.Now().Add(24*time.Hour), r.Decision.At, time.Hour)
+	}
+	requirePending(t, m, urls)
+
+	// Without the profile, the first refusals tell.
+	m.Profiles = profileOf(t, "unknown CA")
+	results, err = gather(t, m.Clear(t.Context(), authz.URLs(urls...)))
 	require.NoError(t, err)
-	response, err := ca.HTTPClient.Post(url, "application/jose+json", strings.NewReader(jws.FullSerialize()))
+	for _, r := range results {
+		require.NoError(t, r.Err)
+		require.Equal(t, authz.ActionWait, r.Decision.Action)
+		require.Contains(t, r.Decision.Reason, "this CA does not deactivate")
+	}
+	requirePending(t, m, urls)
+}
+
+// finishes validates what cannot be cleared, where the server lets a test
+// answer.
+func finishes(t *testing.T, ca *realca.CA) {
+	if ca.ValidationPort == 80 {
+		t.Skip("it validates at port 80 only")
+	}
+	client := ca.Client(t)
+	web := &solver.HTTP01{Key: client.Key, Addr: net.JoinHostPort(realca.Loopback, strconv.Itoa(ca.ValidationPort))}
+	m := &authz.Manager{Client: client, Policy: authz.Policy{KeepYounger: -1}, Solve: web.Solve}
+	_, urls := realca.Order(t, client, append(realca.Unresolvable(1), realca.Loopback)...)
+	order, err := client.GetOrder(t.Context(), collect(t, m.Orders(t.Context()))[0])
 	require.NoError(t, err)
-	return response
+	results, err := gather(t, m.Clear(t.Context(), authz.URLs(urls[1])))
+	require.NoError(t, err)
+	require.NoError(t, results[0].Err)
+	require.Equal(t, authz.ActionFinish, results[0].Decision.Action)
+	require.Equal(t, acme.StatusValid, results[0].Authorization.Status)
+	require.True(t, results[0].Changed)
+	require.Equal(t, acme.StatusPending, order.Status)
 }

@@ -35,9 +35,10 @@ type session struct {
 // it spends.
 type learnt struct {
 	account     accountCheck
-	refusals    atomic.Int32 // deactivations refused of authorizations that were there
-	deactivated atomic.Bool  // one has worked
-	ignores     atomic.Bool  // one was answered with success, and nothing changed
+	refusals    atomic.Int32          // deactivations refused of authorizations that were there
+	refusal     atomic.Pointer[error] // the first of them
+	deactivated atomic.Bool           // one has worked
+	ignores     atomic.Bool           // one was answered with success, and nothing changed
 	orders      orderCache
 	spent       *budget
 	past        past
