@@ -1,39 +1,60 @@
-// Package authz lists, deactivates and validates the authorizations of an ACME
-// account (RFC 8555 §7.5), a few or a million of them.
+// Package authz settles the authorizations that ACME clients leave pending
+// (RFC 8555 §7.5): a few or a million of them, in the way that costs least at
+// their CA.
 //
 // A [Manager] takes authorization URLs as a sequence, for instance those that
 // package logparse finds in an ACME client's logs, and gives back a sequence
 // with one [Result] for each, in the same order:
 //
 //	m := &authz.Manager{Client: client} // an *acme.Client with Key, KID and DirectoryURL
-//	for r, err := range m.Deactivate(ctx, urls) {
+//	for r, err := range m.Clear(ctx, urls) {
 //		if err != nil {
 //			return err // the account, the source of URLs or the context: nothing more can be done
 //		}
-//		fmt.Println(r.URL, r.Changed, r.Err)
+//		fmt.Println(r.URL, r.Decision.Action, r.Decision.Reason, r.Err)
 //	}
 //
 // Nothing happens before the loop starts, and it leaves nothing running.
 //
+// # What to use
+//
+//   - [Manager.Clear] chooses for each authorization; [Manager.Plan] says
+//     beforehand what it would choose and what that costs, and [Manager.Apply]
+//     does what a plan says.
+//   - [Manager.List], [Manager.Deactivate] and [Manager.Validate] do as they
+//     are told.
+//   - [Manager.Relinquish] gives up what is valid for names that left, with a
+//     [Report].
+//   - [Manager.Orders], [Manager.Authorizations] and [Manager.ByReorder] find
+//     authorizations without logs, where the CA lets them.
+//   - A [Tracker] in an ACME client's http.Client, or a [Guard] around one
+//     order, keeps programs from leaving anything pending at all.
+//   - A [Journal] lets a run that was killed be repeated.
+//
+// Package solver, below this one, answers challenges for Manager.Solve.
+//
 // # What to expect of a CA
 //
-// [Manager.List] works everywhere. Deactivation does not: step-ca and Caddy
-// refuse it ([ErrRefused]), Dogtag and acme2certifier answer 200 and change
-// nothing ([ErrIgnored]). At Let's Encrypt it works, but deactivating a pending
-// authorization counts as a failed validation of that name (5 per name and
-// hour), and any deactivation makes the orders that list the authorization
-// invalid, also an order that a running client is about to finalize. Pending
-// authorizations end there by themselves, after 7 days at most.
+// What CAs do differs, and a [Profile] has what is known of each: CAs.md beside
+// this file is the table, with sources. Where a CA can be asked, it is believed
+// before its profile.
 //
-// [Manager.Validate] without a solver answers a challenge and lets it fail.
-// That settles an authorization at Boulder, Pebble, Vault and OpenBao; on
-// step-ca and Caddy a failed answer leaves it pending ([ErrPending]).
+// At Let's Encrypt deactivating works, but counts as a failed validation of the
+// name (5 per name and hour, then its orders are refused), and nothing is
+// gained: there is no limit on pending authorizations any more, and they end by
+// themselves. Clear leaves them. step-ca and Caddy refuse to deactivate
+// ([ErrRefused]), and a failed answer leaves the authorization pending
+// ([ErrPending]): Clear waits, or finishes them with a solver. Dogtag and
+// acme2certifier answer 200 and change nothing ([ErrIgnored]): Clear answers a
+// challenge there. Any deactivation makes the orders that list the
+// authorization invalid, also one that a running client is about to finalize:
+// Clear spares what may be needed.
 //
 // # What the package will not do
 //
-// It never creates an account or an order, never reads the challenges that an
-// authorization names (on step-ca that is an answer), and never signs for an
-// origin that the CA's directory does not name.
+// It never creates an account, nor an order except in [Manager.ByReorder],
+// never reads the challenges that an authorization names (on step-ca that is an
+// answer), and never signs for an origin that the CA's directory does not name.
 package authz
 
 import (

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"net/http"
 	"time"
 
 	"golang.org/x/crypto/acme"
@@ -46,6 +47,131 @@ func ExampleManager_List() {
 	// example.com true pending true
 	// shop.example.com false valid true
 	// authz: URL does not belong to the CA: https://elsewhere.example
+}
+
+// At Let's Encrypt nothing is gained by clearing, so that is not done unless it
+// is asked for.
+func ExampleManager_Clear() {
+	client, urls := clientWithLeaks(fakeca.Boulder)
+	for _, profile := range authz.Profiles() {
+		if profile.Name != "Let's Encrypt" && profile.Name != "Boulder" {
+			continue
+		}
+		profile.Match = []authz.Match{{}} // whatever the server's name: a program needs no Profiles
+		m := &authz.Manager{Client: client, Profiles: []authz.Profile{profile}, Policy: authz.Policy{KeepYounger: -1}}
+		for r, err := range m.Clear(context.Background(), authz.URLs(urls[0], urls[2])) {
+			if err != nil {
+				log.Fatal(err)
+			}
+			fmt.Println(profile.Name, r.Decision.Action, r.Decision.Reason)
+		}
+	}
+	// Output:
+	// Let's Encrypt leave it ends by itself and is in nobody's way; to deactivate it would count as a failed validation
+	// Let's Encrypt none it is valid
+	// Boulder deactivate this CA deactivates at once
+	// Boulder none it is valid
+}
+
+// A plan can be looked at, kept as JSON and applied later.
+func ExampleManager_Plan() {
+	client, urls := clientWithLeaks(fakeca.Pebble)
+	m := &authz.Manager{Client: client, Policy: authz.Policy{KeepYounger: -1}}
+	plan, err := m.Plan(context.Background(), authz.URLs(urls[:3]...))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(plan.CA, plan.Count(authz.ActionDeactivate), plan.Failures)
+	for r, err := range m.Apply(context.Background(), plan) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(r.Decision.Action, r.Changed)
+	}
+	// Output:
+	// Pebble 2 0
+	// deactivate true
+	// deactivate true
+	// none false
+}
+
+// What is valid for a domain that was sold is given up, with a report.
+func ExampleManager_Relinquish() {
+	client, urls := clientWithLeaks(fakeca.Boulder)
+	names, err := authz.ParseNames(".example.com") // all of it
+	if err != nil {
+		log.Fatal(err)
+	}
+	m := &authz.Manager{Client: client}
+	report := authz.NewReport(m, names)
+	for r, err := range m.Relinquish(context.Background(), names, authz.URLs(urls[:3]...)) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		report.Add(names, r)
+	}
+	for _, e := range report.Entries {
+		fmt.Println(e.Identifier, e.Before, e.Changed, e.Reason)
+	}
+	// Output:
+	// www.example.com pending false it is pending, not valid
+	// example.com pending false it is pending, not valid
+	// shop.example.com valid true
+}
+
+// A Tracker goes into the http.Client of any ACME library.
+func ExampleTracker() {
+	ca := fakeca.New(fakeca.Config{Behavior: fakeca.Pebble})
+	client := ca.Client()
+	tracker := &authz.Tracker{Key: client.Key, Base: client.HTTPClient.Transport}
+	client.HTTPClient = &http.Client{Transport: tracker}
+
+	order, err := client.AuthorizeOrder(context.Background(), acme.DomainIDs("a.example", "b.example"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(order.AuthzURLs), "made,", len(tracker.Open()), "open")
+	// ... the program returns without having validated them
+	results, err := tracker.Close(context.Background())
+	fmt.Println(len(results), "settled,", len(tracker.Open()), "open", err)
+	// Output:
+	// 2 made, 2 open
+	// 2 settled, 0 open <nil>
+}
+
+// A Guard does so for one order of x/crypto's client.
+func ExampleManager_Guard() {
+	ca := fakeca.New(fakeca.Config{Behavior: fakeca.Pebble})
+	client := ca.Client()
+	m := &authz.Manager{Client: client}
+	order, err := client.AuthorizeOrder(context.Background(), acme.DomainIDs("a.example"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	guard := m.Guard(order) // in a program: defer guard.Close(ctx)
+	results, err := guard.Close(context.Background())
+	fmt.Println(len(results), results[0].Decision.Action, err)
+	// Output:
+	// 1 deactivate <nil>
+}
+
+// Where the CA lists the account's orders, no logs are needed.
+func ExampleManager_Authorizations() {
+	ca := fakeca.New(fakeca.Config{Behavior: fakeca.Pebble})
+	client := ca.Client()
+	if _, err := client.AuthorizeOrder(context.Background(), acme.DomainIDs("a.example", "b.example")); err != nil {
+		log.Fatal(err)
+	}
+	ctx, m := context.Background(), &authz.Manager{Client: client, Policy: authz.Policy{KeepYounger: -1}}
+	for r, err := range m.Clear(ctx, m.Authorizations(ctx, m.Orders(ctx))) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(r.Before, r.Authorization.Status)
+	}
+	// Output:
+	// pending deactivated
+	// pending deactivated
 }
 
 // By default only pending authorizations are touched.
