@@ -50,7 +50,8 @@ const DefaultCloseLimit = 30 * time.Second
 // the orders that are made, their authorizations, and what becomes of them.
 // Close settles what is still pending then, as [Manager.Clear] would, and keeps
 // what is valid. With a Journal, Recover does so at the next start for a
-// process that was killed.
+// process that was killed. What a client does without reading the answer, as
+// acme.Client.RevokeAuthorization, is seen by Close only.
 //
 // A Tracker is safe for concurrent use, by several clients and accounts; its
 // fields must not be changed after the first request.
@@ -327,6 +328,9 @@ func (t *Tracker) closed(url, status string) {
 	}
 	delete(t.open, url)
 	maps.DeleteFunc(t.challenges, func(_, of string) bool { return of == url })
+	if !slices.ContainsFunc(t.orders[a.Order], func(of string) bool { return t.open[of] != nil }) {
+		delete(t.orders, a.Order) // a process may make orders for years
+	}
 	e := a.entry(EventClosed)
 	e.Status = status
 	t.write(e)

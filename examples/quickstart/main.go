@@ -31,8 +31,8 @@ import (
 )
 
 // clearLeaks is the user's part. With os.DirFS("/etc/letsencrypt"),
-// os.DirFS("/var/log/letsencrypt") and http.DefaultClient, it would clear what
-// Certbot has left pending at Let's Encrypt.
+// os.DirFS("/var/log/letsencrypt") and http.DefaultClient, it would do so for
+// Certbot at Let's Encrypt, where Clear leaves what ends by itself.
 func clearLeaks(ctx context.Context, config, logs fs.FS, httpClient *http.Client, out io.Writer) error {
 	accounts, err := account.Certbot(config)
 	if err != nil {
@@ -44,15 +44,17 @@ func clearLeaks(ctx context.Context, config, logs fs.FS, httpClient *http.Client
 	fmt.Fprintf(out, "The account, as Certbot keeps it:\n  %v\n\n", accounts[0])
 	client := accounts[0].Client()
 	client.HTTPClient = httpClient // trusts Pebble's certificate; the default trusts public CAs
-	manager := &authz.Manager{Client: client}
+	// The client has just died: without the policy, what is younger than an hour
+	// would be spared, since its client might be at work.
+	manager := &authz.Manager{Client: client, Policy: authz.Policy{KeepYounger: -1}}
 	urls := logparse.Files(logs, "letsencrypt.log*")
 
 	fmt.Fprintln(out, "What the log mentions, and what the CA says of it:")
 	if err := list(out, manager.List(ctx, urls)); err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "Deactivating what is pending:")
-	if err := list(out, manager.Deactivate(ctx, urls)); err != nil {
+	fmt.Fprintln(out, "Clearing what is pending, as costs least at this CA:")
+	if err := list(out, manager.Clear(ctx, urls)); err != nil {
 		return err
 	}
 	fmt.Fprintln(out, "What the CA says now:")
@@ -74,7 +76,7 @@ func list(out io.Writer, results iter.Seq2[authz.Result, error]) error {
 			name = "*." + name
 		}
 		if r.Changed {
-			status += " -> " + r.Authorization.Status
+			status += " -> " + r.Authorization.Status + ": " + r.Decision.Reason
 		}
 		fmt.Fprintf(table, "  %s\t%s\n", name, status)
 	}
