@@ -298,6 +298,24 @@ func TestPlanAndApply(t *testing.T) {
 	})
 }
 
+func FuzzReadPlan(f *testing.F) {
+	f.Add(`{"schema":"acmeauthz-plan/1","steps":[{"url":"https://ca.test/a/1","action":"deactivate"}]}`)
+	f.Add(`{"schema":"acmeauthz-plan/1","directory":"https://ca.test/directory","account":"https://ca.test/acme/acct/1","steps":[{"url":"https://evil.test/1","action":"deactivate"}]}`)
+	f.Fuzz(func(t *testing.T, document string) {
+		plan, err := authz.ReadPlan(strings.NewReader(document))
+		if err != nil {
+			return
+		}
+		ca := fakeca.New(fakeca.Config{})
+		plan.Directory, plan.Account = ca.DirectoryURL(), string(ca.Client().KID)
+		for range (&authz.Manager{Client: ca.Client()}).Apply(t.Context(), plan) {
+		}
+		for _, r := range ca.Requests() {
+			require.True(t, strings.HasPrefix(r.URL, ca.URL()+"/"), r.URL)
+		}
+	})
+}
+
 // A run that ends between its request and its entry is continued: what the
 // journal has as begun is read, and only then, if need be, done.
 func TestJournalResumes(t *testing.T) {

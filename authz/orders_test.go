@@ -107,6 +107,29 @@ func TestOrders(t *testing.T) {
 	}
 }
 
+// What the fake CA has from records: who lists what.
+func TestOrdersByBehavior(t *testing.T) {
+	for behavior, want := range map[fakeca.Behavior]int{fakeca.Pebble: 7, fakeca.StepCA: 7, fakeca.OpenBao: 8, fakeca.Ignores: 8, fakeca.Boulder: -1} {
+		ca := fakeca.New(fakeca.Config{Behavior: behavior})
+		for range 8 {
+			ca.AddOrder(fakeca.Order{Authorizations: []string{ca.Add(fakeca.Authorization{})}})
+		}
+		ca.AddOrder(fakeca.Order{Owner: ca.NewAccount().KID, Authorizations: nil})
+		m := &authz.Manager{Client: ca.Client()}
+		if want < 0 {
+			for _, err := range m.Orders(t.Context()) {
+				require.ErrorIs(t, err, authz.ErrNoOrders)
+			}
+			continue
+		}
+		orders := collect(t, m.Orders(t.Context()))
+		require.Len(t, orders, 8)
+		first := collect(t, m.ReadOrders(t.Context(), authz.URLs(orders[0])))
+		ca.SetStatus(first[0].Authorizations[0], "invalid")
+		require.Len(t, collect(t, m.Orders(t.Context())), want, "behavior %d", behavior)
+	}
+}
+
 // An order that is gone, another's, or no order at all is data.
 func TestReadOrders(t *testing.T) {
 	for _, behavior := range []fakeca.Behavior{fakeca.Boulder, fakeca.StepCA, fakeca.OpenBao, fakeca.Pebble} {
@@ -182,14 +205,21 @@ func TestOrdersOfPebble(t *testing.T) {
 }
 
 func TestByReorder(t *testing.T) {
-	ca := fakeca.New(fakeca.Config{})
-	m := &authz.Manager{Client: ca.Client()}
+	ca := fakeca.New(fakeca.Config{ReusePending: true}) // as Boulder until 2025
+	lost, err := ca.Client().AuthorizeOrder(t.Context(), acme.DomainIDs("a.example", "b.example", "*.a.example"))
+	require.NoError(t, err)
+	m := &authz.Manager{Client: ca.Client(), Policy: old}
 	order, err := m.ByReorder(t.Context(), acme.DomainIDs("a.example", "*.a.example")...)
 	require.NoError(t, err)
 	require.NoError(t, order.Err)
-	require.Len(t, order.Authorizations, 2)
+	require.ElementsMatch(t, []string{lost.AuthzURLs[0], lost.AuthzURLs[2]}, order.Authorizations)
 	require.Equal(t, "pending", order.Status)
 	require.NotEmpty(t, order.URL)
+	for r, err := range m.Clear(t.Context(), authz.URLs(order.Authorizations...)) {
+		require.NoError(t, err)
+		require.True(t, r.Changed)
+	}
+	require.Equal(t, []string{"deactivated", "pending", "deactivated"}, statuses(ca, lost.AuthzURLs...))
 
 	m.Profiles = profileOf(t, "Let's Encrypt")
 	before := ca.Count(fakeca.Ordering)

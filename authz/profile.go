@@ -65,9 +65,10 @@ type Profile struct {
 	// Failures is the CA's limit on failed validations.
 	Failures FailureLimit
 
-	// Requests is the limit on all requests, NewNonce the one on new nonces.
-	// A zero Rate is no limit.
-	Requests, NewNonce Rate
+	// Requests is the limit on all requests, NewNonce the one on new nonces:
+	// the Manager keeps to them. NewOrder is the one on new orders of an
+	// account; [Manager.ByReorder] makes one each time. A zero Rate is no limit.
+	Requests, NewNonce, NewOrder Rate
 
 	// Orders is the account's list of orders (RFC 8555 §7.1.2.1).
 	Orders OrderList
@@ -293,6 +294,7 @@ type wireProfile struct {
 	Failures             *wireFailureLimit `json:"failures,omitempty"`
 	Requests             Rate              `json:"requests,omitzero"`
 	NewNonce             Rate              `json:"newNonce,omitzero"`
+	NewOrder             Rate              `json:"newOrder,omitzero"`
 	Orders               OrderList         `json:"orders,omitzero"`
 	Lag                  wireDuration      `json:"lag,omitempty"`
 	ReusesPending        bool              `json:"reusesPending,omitempty"`
@@ -345,7 +347,7 @@ func (w *wireProfile) check() error {
 		return fmt.Errorf("answer %q: want one of %q", w.Answer, answerEffects)
 	case !slices.Contains([]string{"", "object", "array"}, w.Orders.Shape):
 		return fmt.Errorf("orders: shape %q: want \"object\" or \"array\"", w.Orders.Shape)
-	case w.PendingLimit < 0 || w.Lag < 0 || w.Requests.PerSecond < 0 || w.NewNonce.PerSecond < 0:
+	case w.PendingLimit < 0 || w.Lag < 0 || w.Requests.PerSecond < 0 || w.NewNonce.PerSecond < 0 || w.NewOrder.PerSecond < 0:
 		return errors.New("a limit is negative")
 	case w.Failures != nil && (w.Failures.Count < 1 || w.Failures.Window <= 0 || w.Failures.Consecutive < 0):
 		return errors.New("failures: count and window must be positive")
@@ -368,7 +370,7 @@ func (w *wireProfile) profile() (Profile, error) {
 	}
 	p := Profile{
 		Name: w.Name, Match: w.Match, Deactivate: w.Deactivate, Answer: w.Answer, PendingLimit: w.PendingLimit,
-		Requests: w.Requests, NewNonce: w.NewNonce, Orders: w.Orders, Lag: time.Duration(w.Lag),
+		Requests: w.Requests, NewNonce: w.NewNonce, NewOrder: w.NewOrder, Orders: w.Orders, Lag: time.Duration(w.Lag),
 		ReusesPending: w.ReusesPending, ReusesValid: w.ReusesValid, OrderHides: w.OrderHides,
 		ChallengeReadAnswers: w.ChallengeReadAnswers, ReadExtends: w.ReadExtends, Tested: w.Tested, Sources: w.Sources,
 	}
@@ -384,7 +386,7 @@ func (w *wireProfile) profile() (Profile, error) {
 func (p *Profile) wire() wireProfile {
 	w := wireProfile{
 		Name: p.Name, Match: p.Match, Deactivate: p.Deactivate, Answer: p.Answer, PendingLimit: p.PendingLimit,
-		Requests: p.Requests, NewNonce: p.NewNonce, Orders: p.Orders, Lag: wireDuration(p.Lag),
+		Requests: p.Requests, NewNonce: p.NewNonce, NewOrder: p.NewOrder, Orders: p.Orders, Lag: wireDuration(p.Lag),
 		ReusesPending: p.ReusesPending, ReusesValid: p.ReusesValid, OrderHides: p.OrderHides,
 		ChallengeReadAnswers: p.ChallengeReadAnswers, ReadExtends: p.ReadExtends, Tested: p.Tested, Sources: p.Sources,
 	}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -154,7 +155,9 @@ type Webroot struct {
 	// directories that had to be made are removed, too.
 	Dir string
 
-	mu sync.Mutex
+	mu    sync.Mutex
+	files int      // that are there
+	made  []string // directories, the innermost last
 }
 
 // Solve writes the file for the authorization's http-01 challenge. It fits
@@ -171,54 +174,74 @@ func (w *Webroot) Solve(_ context.Context, a *acme.Authorization) (*acme.Challen
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	made, err := w.write(c.Token, answer)
-	if err != nil {
-		w.remove(made)
+	if err := w.write(c.Token, answer); err != nil {
 		return nil, nil, fmt.Errorf("solver: webroot: %w", err)
 	}
 	return c, sync.OnceFunc(func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.remove(made)
+		w.remove(c.Token)
 	}), nil
 }
 
-// write writes a file and returns what it made, the file last. Links that lead
-// out of Dir are not followed.
-func (w *Webroot) write(token, answer string) (made []string, err error) {
+const challengeDir = ".well-known/acme-challenge"
+
+// write writes a file. Links that lead out of Dir are not followed.
+func (w *Webroot) write(token, answer string) error {
 	root, err := os.OpenRoot(w.Dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer root.Close()
-	for _, dir := range []string{".well-known", ".well-known/acme-challenge"} {
+	w.files++
+	err = w.writeFile(root, token, answer)
+	if err != nil {
+		w.tidy(root)
+	}
+	return err
+}
+
+func (w *Webroot) writeFile(root *os.Root, token, answer string) error {
+	for _, dir := range []string{path.Dir(challengeDir), challengeDir} {
 		err := root.Mkdir(dir, 0o755)
 		switch {
 		case err == nil:
-			made = append(made, dir)
+			w.made = append(w.made, dir)
 		case !errors.Is(err, fs.ErrExist):
-			return made, err
+			return err
 		}
 	}
-	name := path.Join(".well-known/acme-challenge", token)
+	name := path.Join(challengeDir, token)
 	file, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
-		return made, err // it is somebody else's, if it is there
+		return err // it is somebody else's, if it is there
 	}
-	made = append(made, name)
 	_, err = io.WriteString(file, answer)
-	return made, errors.Join(err, file.Close())
+	if err = errors.Join(err, file.Close()); err != nil {
+		_ = root.Remove(name)
+	}
+	return err
 }
 
-// remove takes back what write did. A directory that others use by now is not
-// empty, and stays.
-func (w *Webroot) remove(made []string) {
+// remove takes back a file that was written.
+func (w *Webroot) remove(token string) {
 	root, err := os.OpenRoot(w.Dir)
 	if err != nil {
 		return
 	}
 	defer root.Close()
-	for i := len(made) - 1; i >= 0; i-- {
-		_ = root.Remove(made[i])
+	_ = root.Remove(path.Join(challengeDir, token))
+	w.tidy(root)
+}
+
+// tidy removes the directories that were made once nothing of ours is in them.
+// One that others use by now is not empty, and stays.
+func (w *Webroot) tidy(root *os.Root) {
+	if w.files--; w.files > 0 {
+		return
 	}
+	for _, dir := range slices.Backward(w.made) {
+		_ = root.Remove(dir)
+	}
+	w.made = nil
 }

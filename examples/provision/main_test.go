@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -153,6 +156,39 @@ func TestOrderRefused(t *testing.T) {
 	require.Equal(t, "order: 403 urn:ietf:params:acme:error:unauthorized: not today", report.Error)
 	require.Equal(t, 1, report.Orders)
 	require.Equal(t, exitNone, report.code())
+}
+
+// The way of a real CA, with its flags: an account is made, files answer, and
+// the next run finds the account.
+func TestServer(t *testing.T) {
+	dir := t.TempDir()
+	webroot := filepath.Join(dir, "www")
+	require.NoError(t, os.Mkdir(webroot, 0o755))
+	ca := fakeca.New(fakeca.Config{Issue: true, ValidateOK: func(a fakeca.Authorization, kind string) bool {
+		files, _ := filepath.Glob(filepath.Join(webroot, ".well-known/acme-challenge/*"))
+		return kind == "http-01" && len(files) > 0 && a.Identifier != "bad.example"
+	}})
+	ca.Start(t)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	keyFile := filepath.Join(dir, "key.pem")
+	require.NoError(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600))
+	args := []string{"--server", ca.DirectoryURL(), "--key", keyFile, "--webroot", webroot, "--journal", filepath.Join(dir, "journal"), "--out", filepath.Join(dir, "out")}
+
+	code, stdout, _ := runCommand(t, t.Context(), append(args, "a.example")...)
+	require.Equal(t, exitNone, code)
+	require.Contains(t, stdout, "Certificate    none: the CA knows no account of this key: --agree-tos makes one\n")
+	code, stdout, _ = runCommand(t, t.Context(), append(args, "--agree-tos", "a.example", "b.example")...)
+	require.Equal(t, exitAll, code, stdout)
+	require.Contains(t, stdout, "Written to     "+filepath.Join(dir, "out", "certificate.pem")+"\n")
+	code, stdout, _ = runCommand(t, t.Context(), append(args, "a.example", "bad.example")...)
+	require.Equal(t, exitSome, code, stdout)
+	require.Contains(t, stdout, "bad.example       connection: ")
+	files, err := filepath.Glob(filepath.Join(webroot, "*"))
+	require.NoError(t, err)
+	require.Empty(t, files)
 }
 
 func TestUsage(t *testing.T) {
