@@ -152,6 +152,8 @@ type Manager struct {
 	// was killed can be repeated: what is done is not done again, and the
 	// failure budget holds across runs. If it is nil, nothing is remembered and
 	// the budget is that of one range. The Manager does not close it.
+	// Ranges side by side over one account each have the whole budget: change
+	// an account in one range at a time.
 	Journal Journal
 
 	// AllowHost reports whether URLs on host may be requested, besides those

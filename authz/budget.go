@@ -2,8 +2,8 @@ package authz
 
 import (
 	"hash/maphash"
-	"maps"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,27 +16,27 @@ import (
 //
 // Each identifier has a bucket of Count tokens that refills by one every
 // Window/Count. A bucket is no more than the time at which it will be full
-// again, and its failures in a row, so that a million fit into a few dozen
-// megabytes.
+// again, and its failures in a row: 10 bytes in a table of its own, so that a
+// million of them, which a map would not, fit into what a run may take.
 type budget struct {
-	mu     sync.Mutex
-	seed   maphash.Seed
-	bucket map[uint64]bucket
-	swept  int  // how many there were after the last sweep
-	books  bool // spend takes what is not there yet: the plan is to wait for it
+	mu      sync.Mutex
+	seed    maphash.Seed
+	buckets buckets
+	books   bool // spend takes what is not there yet: the plan is to wait for it
 }
 
 // A bucket's times are in Unix seconds, rounded up.
 type bucket struct {
 	full  uint32 // when it is full again
-	inRow uint32 // failures without a success between them
+	inRow uint16 // failures without a success between them
 }
 
 // key tells identifiers apart. Two that collide share a bucket, which spends
 // less, never more.
-func (b *budget) key(account string, id acme.AuthzID, wildcard bool) uint64 {
-	if b.bucket == nil {
-		b.seed, b.bucket = maphash.MakeSeed(), make(map[uint64]bucket)
+func (b *budget) key(account string, id acme.AuthzID, wildcard bool) uint32 {
+	if b.buckets.hashes == nil {
+		b.seed = maphash.MakeSeed()
+		b.buckets.resize(minBuckets)
 	}
 	var h maphash.Hash
 	h.SetSeed(b.seed)
@@ -47,7 +47,7 @@ func (b *budget) key(account string, id acme.AuthzID, wildcard bool) uint64 {
 	if wildcard {
 		_ = h.WriteByte(1)
 	}
-	return h.Sum64()
+	return uint32(h.Sum64()>>32) | 1 // 0 is an empty slot
 }
 
 // rowShare is which part of the failures in a row that pause an identifier
@@ -60,7 +60,7 @@ func (b *budget) spend(limit FailureLimit, account string, a *acme.Authorization
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	k := b.key(account, a.Identifier, a.Wildcard)
-	v := b.bucket[k]
+	v := b.buckets.get(k)
 	if limit.Consecutive > 0 && int(v.inRow) >= max(limit.Consecutive/rowShare, 1) {
 		return time.Time{}, false
 	}
@@ -70,12 +70,11 @@ func (b *budget) spend(limit FailureLimit, account string, a *acme.Authorization
 	full := max(v.full, n) + step
 	if missing := full - n; missing > most {
 		if b.books {
-			b.bucket[k] = bucket{full, v.inRow + 1}
+			b.buckets.set(k, bucket{full, v.inRow + 1})
 		}
 		return time.Unix(int64(full-most), 0), false
 	}
-	b.bucket[k] = bucket{full, v.inRow + 1}
-	b.sweep(limit, n)
+	b.buckets.set(k, bucket{full, v.inRow + 1})
 	return now, true
 }
 
@@ -87,10 +86,10 @@ func (b *budget) charge(limit FailureLimit, account string, a *acme.Authorizatio
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	k := b.key(account, a.Identifier, a.Wildcard)
-	v := b.bucket[k]
+	v := b.buckets.get(k)
 	v.full = max(v.full, seconds(at)) + limit.step()*uint32(n)
-	v.inRow += uint32(n)
-	b.bucket[k] = v
+	v.inRow = uint16(min(int(v.inRow)+n, math.MaxUint16))
+	b.buckets.set(k, v)
 }
 
 // refund gives back a failure that did not happen: the validation succeeded,
@@ -99,28 +98,16 @@ func (b *budget) refund(limit FailureLimit, account string, a *acme.Authorizatio
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	k := b.key(account, a.Identifier, a.Wildcard)
-	if v, ok := b.bucket[k]; ok {
-		b.bucket[k] = bucket{full: v.full - min(v.full, limit.step())}
+	if v := b.buckets.get(k); v.full > 0 {
+		b.buckets.set(k, bucket{full: v.full - min(v.full-1, limit.step())})
 	}
-}
-
-// sweep drops full buckets whenever there are twice as many as after the last
-// time, unless there are rows to remember.
-func (b *budget) sweep(limit FailureLimit, now uint32) {
-	if limit.Consecutive > 0 || len(b.bucket) < max(2*b.swept, 4096) {
-		return
-	}
-	maps.DeleteFunc(b.bucket, func(_ uint64, v bucket) bool { return v.full <= now })
-	b.swept = len(b.bucket)
 }
 
 // copy is a budget to plan with.
 func (b *budget) copy() *budget {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c := &budget{seed: b.seed, swept: b.swept}
-	c.bucket = maps.Clone(b.bucket)
-	return c
+	return &budget{seed: b.seed, buckets: b.buckets.clone()}
 }
 
 // step is how long one failure takes to come back, in seconds, rounded up.
@@ -131,4 +118,59 @@ func (l FailureLimit) step() uint32 {
 func seconds(t time.Time) uint32 {
 	const most = math.MaxUint32 - 1<<28 // in 2097; some years are left for what is added
 	return uint32(min(max(t.Add(time.Second-1).Unix(), 0), most))
+}
+
+// buckets is a hash table with linear probing. Nothing is ever removed. The
+// zero value must be resized first.
+type buckets struct {
+	hashes []uint32 // 0 is an empty slot; their number is a power of two
+	full   []uint32
+	inRow  []uint16
+	used   int
+}
+
+const minBuckets = 1 << 6
+
+func (t *buckets) resize(n int) {
+	old := *t
+	*t = buckets{hashes: make([]uint32, n), full: make([]uint32, n), inRow: make([]uint16, n)}
+	for i, h := range old.hashes {
+		if h != 0 {
+			t.set(h, bucket{old.full[i], old.inRow[i]})
+		}
+	}
+}
+
+// slot is where a hash is, or would be.
+func (t *buckets) slot(hash uint32) int {
+	mask := len(t.hashes) - 1
+	for i := int(hash>>1) & mask; ; i = (i + 1) & mask {
+		if t.hashes[i] == hash || t.hashes[i] == 0 {
+			return i
+		}
+	}
+}
+
+// get is a hash's bucket; the zero one is full.
+func (t *buckets) get(hash uint32) bucket {
+	i := t.slot(hash)
+	return bucket{t.full[i], t.inRow[i]}
+}
+
+func (t *buckets) set(hash uint32, b bucket) {
+	i := t.slot(hash)
+	if t.hashes[i] == 0 {
+		if t.used++; t.used > len(t.hashes)*7/8 {
+			t.used--
+			t.resize(2 * len(t.hashes))
+			t.set(hash, b)
+			return
+		}
+		t.hashes[i] = hash
+	}
+	t.full[i], t.inRow[i] = b.full, b.inRow
+}
+
+func (t *buckets) clone() buckets {
+	return buckets{slices.Clone(t.hashes), slices.Clone(t.full), slices.Clone(t.inRow), t.used}
 }

@@ -74,7 +74,7 @@ type Report struct {
 	Schema    string        `json:"schema"` // ReportSchema
 	Made      time.Time     `json:"made"`
 	Directory string        `json:"directory"`
-	Account   string        `json:"account"`
+	Account   string        `json:"account"` // its URL; empty if the Manager's Client has no KID
 	Names     []string      `json:"names"`   // as asked for
 	Entries   []ReportEntry `json:"entries"` // those for the names, and those that could not be read
 	Others    int           `json:"others"`  // how many were for other names, and not touched
