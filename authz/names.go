@@ -11,7 +11,8 @@ import (
 	"golang.org/x/net/publicsuffix"
 )
 
-// Names is a set of names to choose authorizations by. The zero set is empty.
+// Names is a set of names to choose authorizations by. The zero set is empty; a
+// set is safe for concurrent use.
 // Make one with [ParseNames].
 type Names struct {
 	exact    map[string]bool // "example.org", "*.example.org", "192.0.2.1"
