@@ -21,8 +21,8 @@ import (
 type budget struct {
 	mu      sync.Mutex
 	seed    maphash.Seed
-	buckets buckets
-	books   bool // spend takes what is not there yet: the plan is to wait for it
+	buckets *buckets // nil before the first is used
+	books   bool     // spend takes what is not there yet: the plan is to wait for it
 }
 
 // A bucket's times are in Unix seconds, rounded up.
@@ -34,9 +34,8 @@ type bucket struct {
 // key tells identifiers apart. Two that collide share a bucket, which spends
 // less, never more.
 func (b *budget) key(account string, id acme.AuthzID, wildcard bool) uint32 {
-	if b.buckets.hashes == nil {
-		b.seed = maphash.MakeSeed()
-		b.buckets.resize(minBuckets)
+	if b.buckets == nil {
+		b.seed, b.buckets = maphash.MakeSeed(), new(buckets)
 	}
 	var h maphash.Hash
 	h.SetSeed(b.seed)
@@ -120,57 +119,73 @@ func seconds(t time.Time) uint32 {
 	return uint32(min(max(t.Add(time.Second-1).Unix(), 0), most))
 }
 
-// buckets is a hash table with linear probing. Nothing is ever removed. The
-// zero value must be resized first.
-type buckets struct {
+// buckets is a hash table in parts that grow one by one, so that growing takes
+// little room. The zero value is empty.
+type buckets [256]part
+
+func (t *buckets) part(hash uint32) *part { return &t[hash>>24] }
+
+// get is a hash's bucket; the zero one is full.
+func (t *buckets) get(hash uint32) bucket { return t.part(hash).get(hash) }
+
+func (t *buckets) set(hash uint32, b bucket) { t.part(hash).set(hash, b) }
+
+func (t *buckets) clone() *buckets {
+	if t == nil {
+		return nil
+	}
+	c := *t
+	for i := range c {
+		p := &c[i]
+		p.hashes, p.full, p.inRow = slices.Clone(p.hashes), slices.Clone(p.full), slices.Clone(p.inRow)
+	}
+	return &c
+}
+
+// A part is a hash table with linear probing, from which nothing is removed.
+type part struct {
 	hashes []uint32 // 0 is an empty slot; their number is a power of two
 	full   []uint32
 	inRow  []uint16
 	used   int
 }
 
-const minBuckets = 1 << 6
-
-func (t *buckets) resize(n int) {
-	old := *t
-	*t = buckets{hashes: make([]uint32, n), full: make([]uint32, n), inRow: make([]uint16, n)}
-	for i, h := range old.hashes {
-		if h != 0 {
-			t.set(h, bucket{old.full[i], old.inRow[i]})
-		}
-	}
-}
-
-// slot is where a hash is, or would be.
-func (t *buckets) slot(hash uint32) int {
-	mask := len(t.hashes) - 1
+// slot is where a hash is, or would be. There must be room for one more.
+func (p *part) slot(hash uint32) int {
+	mask := len(p.hashes) - 1
 	for i := int(hash>>1) & mask; ; i = (i + 1) & mask {
-		if t.hashes[i] == hash || t.hashes[i] == 0 {
+		if p.hashes[i] == hash || p.hashes[i] == 0 {
 			return i
 		}
 	}
 }
 
-// get is a hash's bucket; the zero one is full.
-func (t *buckets) get(hash uint32) bucket {
-	i := t.slot(hash)
-	return bucket{t.full[i], t.inRow[i]}
-}
-
-func (t *buckets) set(hash uint32, b bucket) {
-	i := t.slot(hash)
-	if t.hashes[i] == 0 {
-		if t.used++; t.used > len(t.hashes)*7/8 {
-			t.used--
-			t.resize(2 * len(t.hashes))
-			t.set(hash, b)
-			return
-		}
-		t.hashes[i] = hash
+func (p *part) get(hash uint32) bucket {
+	if p.used == 0 {
+		return bucket{}
 	}
-	t.full[i], t.inRow[i] = b.full, b.inRow
+	i := p.slot(hash)
+	return bucket{p.full[i], p.inRow[i]}
 }
 
-func (t *buckets) clone() buckets {
-	return buckets{slices.Clone(t.hashes), slices.Clone(t.full), slices.Clone(t.inRow), t.used}
+func (p *part) set(hash uint32, b bucket) {
+	if p.used >= len(p.hashes)*7/8 {
+		p.grow()
+	}
+	i := p.slot(hash)
+	if p.hashes[i] == 0 {
+		p.hashes[i] = hash
+		p.used++
+	}
+	p.full[i], p.inRow[i] = b.full, b.inRow
+}
+
+func (p *part) grow() {
+	old, n := *p, max(2*len(p.hashes), 8)
+	*p = part{hashes: make([]uint32, n), full: make([]uint32, n), inRow: make([]uint16, n)}
+	for i, h := range old.hashes {
+		if h != 0 {
+			p.set(h, bucket{old.full[i], old.inRow[i]})
+		}
+	}
 }
