@@ -13,7 +13,7 @@ import (
 // With any number of requests waiting, and stalls between, no second ever sees
 // more than the rate, and nearly all of it is used.
 func TestWindow(t *testing.T) {
-	for _, rate := range []Rate{{PerSecond: 250, Burst: 125}, {PerSecond: 20}, {PerSecond: 2.5}, {PerSecond: 0.5}} {
+	for _, rate := range []Rate{{PerSecond: 250, Burst: 125}, {PerSecond: 20}, {PerSecond: 3}, {PerSecond: 0.5}} {
 		for _, stalls := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
 				random := rand.New(rand.NewPCG(1, 2))
