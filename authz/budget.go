@@ -3,7 +3,6 @@ package authz
 import (
 	"hash/maphash"
 	"math"
-	"slices"
 	"sync"
 	"time"
 
@@ -102,13 +101,6 @@ func (b *budget) refund(limit FailureLimit, account string, a *acme.Authorizatio
 	}
 }
 
-// copy is a budget to plan with.
-func (b *budget) copy() *budget {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return &budget{seed: b.seed, buckets: b.buckets.clone()}
-}
-
 // step is how long one failure takes to come back, in seconds, rounded up.
 func (l FailureLimit) step() uint32 {
 	return uint32(math.Ceil(l.Window.Seconds() / float64(max(l.Count, 1))))
@@ -129,18 +121,6 @@ func (t *buckets) part(hash uint32) *part { return &t[hash>>24] }
 func (t *buckets) get(hash uint32) bucket { return t.part(hash).get(hash) }
 
 func (t *buckets) set(hash uint32, b bucket) { t.part(hash).set(hash, b) }
-
-func (t *buckets) clone() *buckets {
-	if t == nil {
-		return nil
-	}
-	c := *t
-	for i := range c {
-		p := &c[i]
-		p.hashes, p.full, p.inRow = slices.Clone(p.hashes), slices.Clone(p.full), slices.Clone(p.inRow)
-	}
-	return &c
-}
 
 // A part is a hash table with linear probing, from which nothing is removed.
 type part struct {

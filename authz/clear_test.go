@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -384,6 +386,101 @@ func entriesOf(t *testing.T, path string) []string {
 		all = append(all, strings.TrimSpace(string(e.Event)+" "+string(e.Action)+e.Status))
 	}
 	return all
+}
+
+// A validation that succeeds costs nothing, now or in a later run; neither does
+// a request that never got to the CA.
+func TestWhatCostsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fails := true
+		ca := fakeca.New(fakeca.Config{ValidateOK: func(fakeca.Authorization, string) bool { return true },
+			Intercept: intercept(fakeca.Deactivate, func(int) *fakeca.Answer {
+				if fails {
+					return &fakeca.Answer{Hang: true}
+				}
+				return nil
+			})})
+		path := filepath.Join(t.TempDir(), "journal")
+		solve := func(_ context.Context, a *acme.Authorization) (*acme.Challenge, func(), error) {
+			return a.Challenges[0], nil, nil
+		}
+		run := func(ctx context.Context, m authz.Manager, urls []string) map[authz.Action]int {
+			journal, err := authz.OpenJournal(path)
+			require.NoError(t, err)
+			defer func() { require.NoError(t, journal.Close()) }()
+			m.Client, m.Parallelism, m.Journal = ca.Client(), 1, journal
+			counts := map[authz.Action]int{}
+			for r, err := range m.Clear(ctx, authz.URLs(urls...)) {
+				if err == nil {
+					counts[r.Decision.Action]++
+				}
+			}
+			return counts
+		}
+		// Six of a name are finished; with five failures an hour that is no matter.
+		for range 2 {
+			urls := add(ca, 6, fakeca.Authorization{Identifier: "a.example"})
+			require.Equal(t, map[authz.Action]int{authz.ActionFinish: 6}, run(t.Context(), authz.Manager{Policy: old, Solve: solve}, urls))
+		}
+		// Four begin, one after the other, and the process ends each time.
+		urls := add(ca, 4, fakeca.Authorization{Identifier: "b.example"})
+		for _, url := range urls {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			run(ctx, authz.Manager{Policy: old}, []string{url})
+			cancel()
+		}
+		fails = false
+		require.Equal(t, map[authz.Action]int{authz.ActionDeactivate: 4}, run(t.Context(), authz.Manager{Policy: old}, urls))
+		more := add(ca, 1, fakeca.Authorization{Identifier: "b.example"})
+		require.Equal(t, map[authz.Action]int{authz.ActionDefer: 1}, run(t.Context(), authz.Manager{Policy: old}, more))
+	})
+}
+
+// A recorder is a journal that tells what is asked of it, and when.
+type recorder struct {
+	mu    sync.Mutex
+	calls []string
+}
+
+func (j *recorder) note(s string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.calls = append(j.calls, s)
+}
+
+func (j *recorder) Append(e authz.Entry) error { j.note("append " + string(e.Event)); return nil }
+func (j *recorder) Sync() error                { j.note("sync"); return nil }
+func (j *recorder) Entries() iter.Seq2[authz.Entry, error] {
+	return func(func(authz.Entry, error) bool) {}
+}
+
+// What is begun is on the disk before the CA hears of it, and the end before
+// the caller does.
+func TestJournalComesFirst(t *testing.T) {
+	journal := &recorder{}
+	ca := fakeca.New(fakeca.Config{Intercept: intercept(fakeca.Deactivate, func(int) *fakeca.Answer { journal.note("request"); return nil })})
+	m := &authz.Manager{Client: ca.Client(), Policy: old, Journal: journal}
+	for range m.Clear(t.Context(), authz.URLs(ca.Add(fakeca.Authorization{}))) {
+		journal.note("result")
+	}
+	require.Equal(t, []string{"append begin", "sync", "request", "append end", "sync", "result"}, journal.calls)
+}
+
+// The CA's limit is kept to, without being told.
+func TestProfileLimitsRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca := fakeca.New(fakeca.Config{Latency: 50 * time.Millisecond, RequestLimit: 20, RequestBurst: 1})
+		m := &authz.Manager{Client: ca.Client(), Parallelism: 32, Policy: old, Profiles: profileOf(t, "Pebble")}
+		m.Profiles[0].Requests = authz.Rate{PerSecond: 20}
+		started := time.Now()
+		results, err := gather(t, m.Clear(t.Context(), authz.URLs(add(ca, 200, fakeca.Authorization{})...)))
+		require.NoError(t, err)
+		for _, r := range results {
+			require.True(t, r.Changed, r.Err)
+		}
+		require.LessOrEqual(t, ca.BusiestSecond(), 20)
+		require.Less(t, time.Since(started), 25*time.Second)
+	})
 }
 
 // A journal that cannot be written ends everything before anything is sent.

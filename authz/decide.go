@@ -288,8 +288,6 @@ func (s *session) livingOrder(ctx context.Context, a *acme.Authorization, o Know
 		return true, "the client that made its order is at work", nil
 	case o.Run == RunEnded:
 		return false, "left behind", nil
-	case s.m.Policy.keepYounger() < 0:
-		return false, "old enough", nil
 	}
 	age, known := now.Sub(o.Created), !o.Created.IsZero()
 	if !known {

@@ -69,7 +69,6 @@ func (m *Manager) Plan(ctx context.Context, urls iter.Seq2[string, error]) (*Pla
 		return nil, err
 	}
 	defer closeIdle()
-	s.spent = s.spent.copy()
 	s.spent.books = true
 	p := &Plan{
 		Schema: PlanSchema, Made: time.Now().UTC().Truncate(time.Second), CA: s.profile.Name,

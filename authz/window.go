@@ -66,10 +66,13 @@ func (w *window) pause(now time.Time) time.Duration {
 	if pause := max(allowed.Sub(now), w.due.Sub(now)); pause > 0 {
 		return pause
 	}
-	w.due = w.due.Add(w.gap)
-	if late := now.Add(-catchUp); w.due.Before(late) {
+	switch late := now.Add(-catchUp); {
+	case w.due.IsZero():
+		w.due = now
+	case w.due.Before(late):
 		w.due = late
 	}
+	w.due = w.due.Add(w.gap)
 	w.sent[w.next] = now
 	w.next = (w.next + 1) % len(w.sent)
 	return 0
