@@ -104,11 +104,12 @@ func (q *requester) postUpTo(ctx context.Context, url string, payload []byte, re
 		return nil, err
 	}
 	return q.retry(ctx, repeatable, func() (*reply, error) {
-		select {
-		case q.slots <- struct{}{}:
-			defer func() { <-q.slots }()
-		case <-ctx.Done():
-			return nil, unsentError{ctx.Err()}
+		if q.limiter != nil { // whose turn must not be waited with
+			release, err := q.slot(ctx)
+			if err != nil {
+				return nil, unsentError{err}
+			}
+			defer release()
 		}
 		nonce, err := q.nonce(ctx)
 		if err != nil {
@@ -120,6 +121,16 @@ func (q *requester) postUpTo(ctx context.Context, url string, payload []byte, re
 		}
 		return q.send(ctx, http.MethodPost, url, body, limit)
 	})
+}
+
+// slot waits until one more request may be under way. The caller releases it.
+func (q *requester) slot(ctx context.Context) (release func(), err error) {
+	select {
+	case q.slots <- struct{}{}:
+		return func() { <-q.slots }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // nonce returns a nonce for a request that may be sent now. The limiter's turn
@@ -225,6 +236,13 @@ func (q *requester) send(ctx context.Context, method, url, body string, limit in
 	req.Header.Set("User-Agent", q.userAgent)
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/jose+json")
+	}
+	if q.limiter == nil {
+		release, err := q.slot(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer release()
 	}
 	started := time.Now()
 	resp, err := q.client.Do(req)
@@ -590,7 +608,7 @@ func (h *health) refusal() error {
 // A noncePool keeps the nonces that came with answers. Each request takes one
 // and brings one back, so new ones are only asked for at the start and after
 // losses: one at a time at first, twice as many after each that came, and
-// never faster than Let's Encrypt allows.
+// never faster than the CA allows; all at once where it has no limit.
 type noncePool struct {
 	url     string
 	free    chan nonce
@@ -607,14 +625,20 @@ type nonce struct {
 }
 
 func newNoncePool(url string, size int, limit Rate) *noncePool {
+	most, granted := maxNonceFetch, 1
+	if limit.PerSecond <= 0 {
+		most, granted = size, size // each worker may fetch its own
+	}
 	p := &noncePool{
 		url:     url,
 		free:    make(chan nonce, 2*size),
-		fetches: make(chan struct{}, maxNonceFetch),
+		fetches: make(chan struct{}, most),
 		limiter: limit.nonceLimiter(),
-		granted: 1,
+		granted: granted,
 	}
-	p.fetches <- struct{}{}
+	for range granted {
+		p.fetches <- struct{}{}
+	}
 	return p
 }
 
@@ -703,7 +727,7 @@ func (p *noncePool) turn(ctx context.Context, q *requester) (n nonce, err error)
 func (p *noncePool) grant() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.granted < maxNonceFetch {
+	if p.granted < cap(p.fetches) {
 		p.granted++
 		p.fetches <- struct{}{}
 	}
