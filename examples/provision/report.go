@@ -31,7 +31,6 @@ type report struct {
 	server         string   // for people
 	authorizations []string // of all orders
 	pending        func(urls []string) (int, error)
-	took           time.Duration
 }
 
 // A nameReport is what became of one name.
