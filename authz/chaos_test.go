@@ -62,6 +62,11 @@ func chaos(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 1))
 }
 
+// another is a source for another goroutine.
+func another(random *rand.Rand) *rand.Rand {
+	return rand.New(rand.NewPCG(random.Uint64(), random.Uint64()))
+}
+
 // TestChaosChild is the process that is killed.
 func TestChaosChild(t *testing.T) {
 	path := os.Getenv("CHAOS_RUN")
@@ -204,7 +209,7 @@ func TestChaosFakeCA(t *testing.T) {
 	random := chaos(t)
 	foreign := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("something was sent to a foreign origin") }))
 	defer foreign.Close()
-	ca := fakeca.New(fakeca.Config{Lag: 200 * time.Millisecond, FailureLimit: 5, NoLog: true, Intercept: faults(random)})
+	ca := fakeca.New(fakeca.Config{Lag: 200 * time.Millisecond, FailureLimit: 5, NoLog: true, Intercept: faults(another(random))})
 	ca.Start(t)
 	client, other := ca.Client(), ca.NewAccount()
 
@@ -318,7 +323,7 @@ func TestChaosPebble(t *testing.T) {
 	ca, err := pebbleca.Start(pebbleca.Config{BadNoncePercent: 5})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, ca.Close()) }()
-	proxy := httptest.NewTLSServer(faultyProxy(t, ca, random))
+	proxy := httptest.NewTLSServer(faultyProxy(ca, another(random)))
 	defer proxy.Close()
 
 	direct := register(t, ca)
@@ -344,7 +349,7 @@ func TestChaosPebble(t *testing.T) {
 }
 
 // faultyProxy stands before Pebble, which takes the proxy's name for its own.
-func faultyProxy(t *testing.T, ca *pebbleca.CA, random *rand.Rand) http.Handler {
+func faultyProxy(ca *pebbleca.CA, random *rand.Rand) http.Handler {
 	base := strings.TrimSuffix(ca.DirectoryURL(), "/dir")
 	var mu sync.Mutex
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

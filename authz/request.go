@@ -139,10 +139,7 @@ func (q *requester) slot(ctx context.Context) (release func(), err error) {
 func (q *requester) nonce(ctx context.Context) (string, error) {
 	if q.limiter == nil {
 		n, err := q.nonces.take(ctx, q)
-		if err != nil {
-			return "", err
-		}
-		return n.value, q.gate.wait(ctx)
+		return n.value, err
 	}
 	for {
 		n, err := q.turn(ctx)
@@ -186,15 +183,30 @@ func waiters(l limiter, workers int) int {
 	return int(max(min(perSecond*seconds, float64(workers)), 1))
 }
 
-// ready waits until a request may be sent. The gate comes first and last: it
-// may close while the limiter's turn is waited for.
+// ready waits for the limiter's turn. The gate comes last: it may close
+// meanwhile. Without a limiter, send waits.
 func (q *requester) ready(ctx context.Context) error {
-	if q.limiter != nil {
-		if err := waitTurn(ctx, q.limiter); err != nil {
-			return err
-		}
+	if q.limiter == nil {
+		return nil
+	}
+	if err := waitTurn(ctx, q.limiter); err != nil {
+		return err
 	}
 	return q.gate.wait(ctx)
+}
+
+// enter waits for a slot and then for the gate, which may close while slots are
+// taken.
+func (q *requester) enter(ctx context.Context) (release func(), err error) {
+	release, err = q.slot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := q.gate.wait(ctx); err != nil {
+		release()
+		return nil, err
+	}
+	return release, nil
 }
 
 // waitTurn is limiter.Wait, with the context's error where the limiter finds
@@ -238,9 +250,9 @@ func (q *requester) send(ctx context.Context, method, url, body string, limit in
 		req.Header.Set("Content-Type", "application/jose+json")
 	}
 	if q.limiter == nil {
-		release, err := q.slot(ctx)
+		release, err := q.enter(ctx)
 		if err != nil {
-			return nil, err
+			return nil, unsentError{err}
 		}
 		defer release()
 	}
