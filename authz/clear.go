@@ -200,6 +200,7 @@ func journalError(err error) error {
 // A past is what the journal says of earlier runs. The zero past is empty.
 type past struct {
 	seed     maphash.Seed
+	read     time.Time // when the journal was
 	mu       sync.Mutex
 	settled  map[uint64]struct{} // by hash of the URL
 	inFlight map[uint64]begun
@@ -207,7 +208,7 @@ type past struct {
 
 // A begun change is one without an outcome.
 type begun struct {
-	at            time.Time
+	inFlight      bool
 	failures      int                 // that were charged for it
 	authorization *acme.Authorization // its identifier
 }
@@ -219,6 +220,7 @@ func (s *session) remember() error {
 		return nil
 	}
 	p := &s.past
+	p.read = time.Now()
 	p.seed, p.settled, p.inFlight = maphash.MakeSeed(), make(map[uint64]struct{}), make(map[uint64]begun)
 	for e, err := range s.m.Journal.Entries() {
 		if err != nil {
@@ -235,7 +237,7 @@ func (s *session) rememberEntry(e Entry) {
 	p, k := &s.past, maphash.String(s.past.seed, e.URL)
 	switch e.Event {
 	case EventBegin:
-		p.inFlight[k] = begun{e.Time, e.Failures, e.authorization()}
+		p.inFlight[k] = begun{true, e.Failures, e.authorization()}
 		if e.Failures > 0 {
 			s.spent.charge(s.profile.Failures, s.kid, e.authorization(), e.Time, e.Failures)
 		}
@@ -304,10 +306,12 @@ func (s *session) changing(ctx context.Context, url string, do func(*session, co
 	switch {
 	case settled:
 		return settledBefore(url)
-	case before.at.IsZero():
+	case !before.inFlight:
 		return do(s, ctx, url)
 	}
-	if err := sleep(ctx, time.Until(before.at.Add(s.profile.Lag))); err != nil {
+	// When the request went out is not known, but not after the journal was
+	// opened: its lock was the other process's until then.
+	if err := sleep(ctx, time.Until(s.past.read.Add(s.profile.Lag))); err != nil {
 		return Result{URL: url, Err: err}
 	}
 	r := s.list(ctx, url)

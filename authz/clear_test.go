@@ -333,6 +333,7 @@ func TestJournalResumes(t *testing.T) {
 					if n > 1 {
 						return nil
 					}
+					time.Sleep(20 * time.Second) // a request may be long on its way
 					killed()
 					return &fakeca.Answer{After: tt.arrived, Hang: true}
 				})})
