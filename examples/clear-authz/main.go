@@ -2,19 +2,20 @@
 // and makes them go away (RFC 8555, sections 7.1.4 and 7.5).
 //
 // It reads the authorization URLs from the client's logs, the account's key from
-// Certbot's directory, asks the CA for the state of each authorization, and
-// deactivates those that are still pending:
+// where the client keeps it, asks the CA for the state of each authorization, and
+// settles those that are still pending in the way that costs least at that CA:
 //
-//	clear-authz --dry-run /var/log/letsencrypt    # look first
-//	clear-authz /var/log/letsencrypt              # then clear
+//	clear-authz plan /var/log/letsencrypt    # look first
+//	clear-authz /var/log/letsencrypt         # then clear
 //
-// clear-authz --help lists the flags, the exit codes and more examples.
+// clear-authz --help lists the commands, the flags, the exit codes and more
+// examples.
 //
 // The program is flags and wiring around the packages logparse, account and
 // authz, and meant to be read as an example of them: main.go starts it,
-// command.go has the flags, input.go reads logs and keys, server.go and
-// accounts.go choose the CA and the accounts, clear.go does the work, and
-// report.go says what became of it.
+// command.go has the flags, input.go and history.go read logs, server.go and
+// accounts.go choose the CA and the accounts, clear.go, plan.go, relinquish.go,
+// orders.go and leaks.go do the work, and report.go says what became of it.
 package main
 
 import (
