@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -5,7 +7,9 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"fmt"
+	"net"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -99,4 +103,39 @@ func registered(t *testing.T, ca *pebbleca.CA) *acme.Client {
 	require.NoError(t, err)
 	client.KID = acme.KeyID(a.URI)
 	return client
+}
+
+// TestFinishByServer answers with a server of the command's own, by http-01 and by
+// tls-alpn-01.
+func TestFinishByServer(t *testing.T) {
+	port := func() string {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer l.Close()
+		return l.Addr().String()
+	}
+	http, alpn := port(), port()
+	number := func(address string) int {
+		_, p, err := net.SplitHostPort(address)
+		require.NoError(t, err)
+		n, err := strconv.Atoi(p)
+		require.NoError(t, err)
+		return n
+	}
+	ca, err := pebbleca.Start(pebbleca.Config{HTTPPort: number(http), TLSPort: number(alpn), RetryAfter: 1})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, ca.Close()) })
+	for flag, address := range map[string]string{"--http": http, "--tls-alpn": alpn} {
+		b := &bench{t: t, dir: t.TempDir(), env: map[string]string{}, stdin: strings.NewReader("")}
+		b.write("root.pem", string(ca.RootPEM()))
+		client := registered(t, ca)
+		b.account(client, "35ce4c316f2f2d644994ea438682dbe5")
+		order, err := client.AuthorizeOrder(t.Context(), acme.DomainIDs("a.example.org", "b.example.org"))
+		require.NoError(t, err)
+		b.write("logs/letsencrypt.log", certbotLog(order.AuthzURLs...))
+		r := b.run("finish", "--ca-file", b.path("root.pem"), "--min-age", "0", flag, address, b.path("logs"))
+		require.Equal(t, exitOK, r.code, r.stderr)
+		require.Contains(t, r.stdout, "2 found, 2 pending, 2 cleared, 0 failed\n")
+		require.Contains(t, r.stdout, "pending  valid")
+	}
 }
