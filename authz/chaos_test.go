@@ -69,17 +69,8 @@ func another(random *rand.Rand) *rand.Rand {
 
 // TestChaosChild is the process that is killed.
 func TestChaosChild(t *testing.T) {
-	path := os.Getenv("CHAOS_RUN")
-	if path == "" {
-		t.Skip("it is run by the chaos tests")
-	}
-	var run chaosRun
-	data, err := os.ReadFile(path)
-	require.NoError(t, err)
-	require.NoError(t, json.Unmarshal(data, &run))
-	key, err := x509.ParseECPrivateKey(run.Key)
-	require.NoError(t, err)
-	client := &acme.Client{Key: key, KID: acme.KeyID(run.KID), DirectoryURL: run.Directory, HTTPClient: &http.Client{Timeout: 2 * time.Second}}
+	run, client := childRun(t, "CHAOS_RUN")
+	client.HTTPClient = &http.Client{Timeout: 2 * time.Second}
 	if len(run.Root) > 0 {
 		client.HTTPClient.Transport = trusting(run.Root)
 	}
@@ -108,6 +99,21 @@ func TestChaosChild(t *testing.T) {
 		}
 	}
 	fmt.Println("failed:", failed)
+}
+
+// childRun is what a process that a test has started is to do, by the file that
+// the environment names, and the client for it.
+func childRun(t *testing.T, variable string) (run chaosRun, client *acme.Client) {
+	path := os.Getenv(variable)
+	if path == "" {
+		t.Skip("it is run by another test")
+	}
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(data, &run))
+	key, err := x509.ParseECPrivateKey(run.Key)
+	require.NoError(t, err)
+	return run, &acme.Client{Key: key, KID: acme.KeyID(run.KID), DirectoryURL: run.Directory}
 }
 
 // run runs the process until it has done all, and kills it on the way.

@@ -2,7 +2,6 @@ package authz_test
 
 import (
 	"bufio"
-	"crypto/x509"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -16,7 +15,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/crypto/acme"
 
 	"github.com/acmeauthz/acmeauthz/authz"
 	"github.com/acmeauthz/acmeauthz/internal/fakeca"
@@ -34,21 +32,11 @@ var memorySize = flag.Int("memory", 2000, "authorizations in TestMemory")
 
 // TestMemoryChild is that process.
 func TestMemoryChild(t *testing.T) {
-	path := os.Getenv("MEMORY_RUN")
-	if path == "" {
-		t.Skip("it is run by TestMemory")
-	}
-	var run chaosRun
-	data, err := os.ReadFile(path)
-	require.NoError(t, err)
-	require.NoError(t, json.Unmarshal(data, &run))
-	key, err := x509.ParseECPrivateKey(run.Key)
-	require.NoError(t, err)
+	run, client := childRun(t, "MEMORY_RUN")
 	journal, err := authz.OpenJournal(run.Journal)
 	require.NoError(t, err)
 	m := &authz.Manager{
-		Client:      &acme.Client{Key: key, KID: acme.KeyID(run.KID), DirectoryURL: run.Directory},
-		Parallelism: 64, Journal: journal, Profiles: []authz.Profile{run.Profile}, Policy: old,
+		Client: client, Parallelism: 64, Journal: journal, Profiles: []authz.Profile{run.Profile}, Policy: old,
 	}
 	n := 0
 	for r, err := range m.Clear(t.Context(), lines(run.URLs[0])) {

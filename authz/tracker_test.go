@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -321,20 +320,11 @@ func TestGuard(t *testing.T) {
 
 // TestKilledChild is the process that is killed by the next test.
 func TestKilledChild(t *testing.T) {
-	path := os.Getenv("KILLED_RUN")
-	if path == "" {
-		t.Skip("it is run by the next test")
-	}
-	var run chaosRun
-	data, err := os.ReadFile(path)
-	require.NoError(t, err)
-	require.NoError(t, json.Unmarshal(data, &run))
-	key, err := x509.ParseECPrivateKey(run.Key)
-	require.NoError(t, err)
+	run, client := childRun(t, "KILLED_RUN")
 	journal, err := authz.OpenJournal(run.Journal)
 	require.NoError(t, err)
-	tracker := &authz.Tracker{Key: key, Journal: journal}
-	client := &acme.Client{Key: key, KID: acme.KeyID(run.KID), DirectoryURL: run.Directory, HTTPClient: &http.Client{Transport: tracker}}
+	tracker := &authz.Tracker{Key: client.Key, Journal: journal}
+	client.HTTPClient = &http.Client{Transport: tracker}
 	_, err = client.AuthorizeOrder(t.Context(), acme.DomainIDs("a.example", "b.example"))
 	require.NoError(t, err)
 	fmt.Println("ordered")
