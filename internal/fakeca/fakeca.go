@@ -68,7 +68,7 @@ type Config struct {
 	Lenient bool
 	// Latency is added to every answer, before the request has any effect.
 	Latency time.Duration
-	// BadNonceEvery refuses each n-th good nonce with badNonce; 0 refuses none. The refused nonce is used up.
+	// BadNonceEvery refuses one in n good nonces, at random, with badNonce; 0 refuses none. The refused nonce is used up.
 	BadNonceEvery int
 	// NonceLimit is how many new nonces per second are handed out, NonceBurst how many at once; beyond it newNonce answers
 	// 503 with Retry-After. 0 is no limit. Let's Encrypt allows 20 a second and a burst of 10.

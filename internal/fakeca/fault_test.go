@@ -92,20 +92,18 @@ func deactivate(t *testing.T, ctx context.Context, ca *fakeca.CA, url string) (i
 	return response.StatusCode, string(got), err
 }
 
-// TestNonces takes each nonce once, refuses every third, and hands out no more than the limit.
+// TestNonces takes each nonce once and hands out no more than the limit.
 func TestNonces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ca := fakeca.New(fakeca.Config{BadNonceEvery: 3, NonceLimit: 20, NonceBurst: 10})
+		ca := fakeca.New(fakeca.Config{NonceLimit: 20, NonceBurst: 10})
 		url := ca.Add(fakeca.Authorization{})
 		first := nonce(t, ca)
 		var codes []int
 		for range 2 {
 			codes = append(codes, send(t, ca, request{url: url, client: ca.Client(), nonce: first}).StatusCode)
 		}
-		for range 4 {
-			codes = append(codes, send(t, ca, request{url: url, client: ca.Client()}).StatusCode)
-		}
-		require.Equal(t, []int{200, 400, 200, 400, 200, 200}, codes) // used twice; the third good one; two more
+		codes = append(codes, send(t, ca, request{url: url, client: ca.Client()}).StatusCode)
+		require.Equal(t, []int{200, 400, 200}, codes) // used twice; another
 
 		time.Sleep(time.Minute)
 		codes = codes[:0]
@@ -120,6 +118,24 @@ func TestNonces(t *testing.T) {
 		}
 		require.Equal(t, []int{200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 503, 503}, codes)
 	})
+}
+
+// TestBadNonces refuses one of every three good nonces, and not always the same one of them.
+func TestBadNonces(t *testing.T) {
+	ca := fakeca.New(fakeca.Config{BadNonceEvery: 3})
+	url := ca.Add(fakeca.Authorization{})
+	places := map[int]bool{}
+	for range 100 {
+		refused := 0
+		for place := range 3 {
+			if send(t, ca, request{url: url, client: ca.Client()}).StatusCode == http.StatusBadRequest {
+				refused++
+				places[place] = true
+			}
+		}
+		require.Equal(t, 1, refused)
+	}
+	require.Len(t, places, 3)
 }
 
 // TestLog has every request in it, with what became of it.

@@ -3,6 +3,7 @@ package fakeca
 import (
 	"crypto/rand"
 	"encoding/base64"
+	mathrand "math/rand/v2"
 	"sync"
 )
 
@@ -11,6 +12,7 @@ type nonces struct {
 	mu   sync.Mutex
 	live map[string]struct{}
 	used int // good nonces taken back
+	bad  int // which of the next ones is refused
 }
 
 // make hands out a nonce.
@@ -27,7 +29,9 @@ func (n *nonces) make() string {
 	return nonce
 }
 
-// take uses up a nonce. It reports whether the nonce was good, and every badEvery-th time says it was not.
+// take uses up a nonce. It reports whether the nonce was good, and of badEvery
+// good ones says of one that it was not. Which one is left to chance: workers
+// that take turns would otherwise send the same request at every n-th place.
 func (n *nonces) take(nonce string, badEvery int) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -35,6 +39,12 @@ func (n *nonces) take(nonce string, badEvery int) bool {
 		return false
 	}
 	delete(n.live, nonce)
+	if badEvery == 0 {
+		return true
+	}
+	if n.used%badEvery == 0 {
+		n.bad = n.used + mathrand.IntN(badEvery)
+	}
 	n.used++
-	return badEvery == 0 || n.used%badEvery != 0
+	return n.used-1 != n.bad
 }
