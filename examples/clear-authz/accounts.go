@@ -372,7 +372,11 @@ func noAccounts(o options, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return nothing("no permission to read the accounts %s.", trusted(o.below())).because(err).asRoot().
-			then("Or have the account's key copied for you, and give it: --key FILE")
+			then("Only root may read the keys: who has one can act for you at the CA.").
+			then("Or copy two files as root, the account's key and the log, and name the copies:").
+			then("  sudo cp %s/accounts/*/directory/*/private_key.json letsencrypt.log .", cmp.Or(strings.TrimRight(o.configDir, "/"), "/etc/letsencrypt")).
+			then("  sudo chown $USER private_key.json letsencrypt.log").
+			then("  clear-authz private_key.json letsencrypt.log")
 	case o.configDir != "" && !exists(o.configDir):
 		return nothing("there is no %s to find accounts in.", o.configDir).because(err).
 			then("Say where the ACME client keeps them: --config-dir DIR").

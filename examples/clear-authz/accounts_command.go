@@ -17,21 +17,13 @@ import (
 )
 
 func (p *program) accountsCommand() *cli.Command {
-	return &cli.Command{
-		Name:               "accounts",
-		Usage:              "list the accounts that ACME clients keep here, without asking any CA",
-		UsageText:          "clear-authz accounts [flags] [DIR|FILE...]",
-		CustomHelpTemplate: accountsHelp,
-		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "json", Local: true, Usage: "print one JSON object per account"},
-		},
-		OnUsageError:   onUsageError,
-		ExitErrHandler: func(context.Context, *cli.Command, error) {},
-		Action: func(_ context.Context, c *cli.Command) error {
-			p.quiet = c.Root().Bool("quiet")
-			return p.listAccounts(c.Args().Slice(), c.Bool("json"))
-		},
-	}
+	flags := append([]cli.Flag{&cli.BoolFlag{Name: "json", Local: true, Usage: "print one JSON object per account"}}, logFlags()...)
+	return subcommand("accounts", flags, func(_ context.Context, c *cli.Command) error {
+		if err := p.setLog(c); err != nil {
+			return err
+		}
+		return p.listAccounts(c.Args().Slice(), c.Bool("json"))
+	})
 }
 
 // listAccounts is the subcommand accounts.
@@ -98,6 +90,7 @@ func (p *program) noAccountFound(places []string, err error) error {
 // An accountRecord is one line of accounts --json. Its members are documented in
 // --help and stay.
 type accountRecord struct {
+	Schema      string          `json:"schema"`
 	Client      string          `json:"client"`
 	Path        string          `json:"path"`
 	Directory   string          `json:"directory"`
@@ -120,6 +113,7 @@ type accountDefect struct {
 func newAccountRecord(a *account.Account) accountRecord {
 	kind, size := a.KeyKind()
 	return accountRecord{
+		Schema: "acmeauthz-account/1",
 		Client: a.StoredBy, Path: a.Path, Directory: a.Directory, URL: a.URL, CA: a.CA(), Environment: string(a.Environment()),
 		KeyType: kind, KeySize: size, Thumbprint: a.Thumbprint(), Contact: convert(a.Contact, func(s string) string { return s }),
 		CreatedAt: stamp{a.CreatedAt},
@@ -131,7 +125,7 @@ func newAccountRecord(a *account.Account) accountRecord {
 
 func (p *program) printAccounts(all []*account.Account, asJSON bool) error {
 	if !asJSON {
-		return writeTable(p.stdout, terminalWidth(p.stdout), accountTable(all))
+		return writeTable(p.stdout, p.tableWidth(), accountTable(all))
 	}
 	for _, a := range all {
 		doc, err := json.Marshal(newAccountRecord(a))

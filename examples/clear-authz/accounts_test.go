@@ -108,7 +108,7 @@ func TestDiscovered(t *testing.T) {
 	r := b.run(b.path("logs"))
 	require.Equal(t, exitOK, r.code, r.stderr)
 	require.Contains(t, r.stdout, "1 found, 1 pending, 1 cleared, 0 failed\n")
-	require.Contains(t, r.stderr, "its key is "+b.path("machine/root/.lego/accounts/ca.test/you@example.com/you@example.com.key")+"\n")
+	require.Contains(t, oneLine(r.stderr), "its key is "+b.path("machine/root/.lego/accounts/ca.test/you@example.com/you@example.com.key"))
 }
 
 // TestNamedAccount chooses one of two accounts by each of its names.
@@ -126,7 +126,7 @@ func TestNamedAccount(t *testing.T) {
 	}
 	r := b.run("-n", "--account", key, b.path("logs"))
 	require.Equal(t, exitNothing, r.code, "the URLs are of the other one")
-	require.Contains(t, r.stderr, "do not belong to account")
+	require.Contains(t, oneLine(r.stderr), "do not belong to account")
 }
 
 // signedLog is certbotLog with the account that signed, as Certbot logs it in base64url.
@@ -148,11 +148,11 @@ func TestOwnersOfLogs(t *testing.T) {
 	r := b.run(b.path("logs"))
 	require.Equal(t, exitOK, r.code, r.stderr)
 	require.Contains(t, r.stdout, "3 found, 3 pending, 3 cleared, 0 failed\n")
-	require.Contains(t, r.stderr, ": 2 URLs; its key")
-	require.Contains(t, r.stderr, ": 1 URL; its key")
+	require.Contains(t, oneLine(r.stderr), ": 2 URLs; its key")
+	require.Contains(t, oneLine(r.stderr), ": 1 URL; its key")
 
 	b.write("logs/letsencrypt.log", signedLog("https://ca.test/somebody/else", mine...))
 	r = b.run(b.path("logs"))
 	require.Equal(t, exitNothing, r.code, r.stderr)
-	require.Contains(t, r.stderr, "     2  account else\n")
+	require.Contains(t, oneLine(r.stderr), "     2  account else")
 }

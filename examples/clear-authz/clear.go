@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"log/slog"
 	"os"
 	"os/signal"
 	"slices"
@@ -159,7 +158,7 @@ func (p *program) workOn(ctx context.Context, o options, j job, out *report) err
 		if err != nil {
 			return caProblem(j.account, o, err)
 		}
-		if err := out.add(r); err != nil {
+		if err := out.add(j, r); err != nil {
 			out.broken = true
 			return writeError(err)
 		}
@@ -209,9 +208,7 @@ func (p *program) manager(o options, j job) (*authz.Manager, error) {
 	if o.rate > 0 {
 		m.Limiter = rate.NewLimiter(rate.Limit(o.rate), 1)
 	}
-	if o.verbose {
-		m.Logger = slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	}
+	m.Logger = p.steps
 	return m, nil
 }
 

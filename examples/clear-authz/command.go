@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -49,34 +47,62 @@ type options struct {
 	json       bool
 	quiet      bool
 	verbose    bool
+	metrics    string
 }
 
 func (p *program) command() *cli.Command {
-	return &cli.Command{
+	root := &cli.Command{
 		Name:  "clear-authz",
-		Usage: "clear the authorizations that an ACME client left pending",
 		Flags: append(p.flags(commandClear), &cli.BoolFlag{Name: "version", Local: true, Usage: "print the version"}),
 		Commands: []*cli.Command{
-			p.workCommand(commandClear, clearHelp), p.workCommand(commandPlan, planHelp), p.workCommand(commandFinish, finishHelp),
-			p.workCommand(commandRelinquish, relinquishHelp), p.workCommand(commandOrders, ordersHelp),
-			p.leaksCommand(), p.accountsCommand(), p.urlsCommand(),
+			p.leaksCommand(), p.workCommand(commandPlan), p.workCommand(commandClear), p.workCommand(commandFinish),
+			p.workCommand(commandRelinquish), p.workCommand(commandOrders), p.accountsCommand(), p.urlsCommand(),
+			p.printCommand("schema", func(c *cli.Command) error { return p.printSchema(c.Args().Slice()) }),
+			p.printCommand("man", func(c *cli.Command) error { return writeManual(p.stdout, c.Root()) }),
+			p.printCommand("version", func(c *cli.Command) error { return printVersion(p.stdout, c.Bool("json")) },
+				&cli.BoolFlag{Name: "json", Local: true, Usage: "print JSON"}),
 		},
-		CustomRootCommandHelpTemplate: help,
-		HideHelpCommand:               true,
-		HideVersion:                   true, // the built-in flag would take -v
-		Reader:                        p.stdin,
-		Writer:                        p.stdout,
-		ErrWriter:                     p.stderr,
-		OnUsageError:                  onUsageError,
-		ExitErrHandler:                func(context.Context, *cli.Command, error) {}, // run decides
+		EnableShellCompletion: true,
+		ConfigureShellCompletionCommand: func(c *cli.Command) {
+			page := completionPage()
+			c.Usage, c.CustomHelpTemplate = page.summary, page.text(nil)
+		},
+		HideHelpCommand: true,
+		HideVersion:     true, // the built-in flag would take -v
+		Reader:          p.stdin,
+		Writer:          p.stdout,
+		ErrWriter:       p.stderr,
+		OnUsageError:    onUsageError,
+		ExitErrHandler:  func(context.Context, *cli.Command, error) {}, // run decides
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if c.Bool("version") {
-				_, err := fmt.Fprintln(p.stdout, "clear-authz", version())
-				return err
+				return printVersion(p.stdout, c.Bool("json"))
 			}
 			return p.work(ctx, c, commandClear)
 		},
 	}
+	main := mainPage()
+	root.Usage, root.CustomRootCommandHelpTemplate = main.summary, main.text(root.Flags)
+	return root
+}
+
+// subcommand fills in what all commands have.
+func subcommand(name string, flags []cli.Flag, action cli.ActionFunc) *cli.Command {
+	page, _ := pageOf(name)
+	return &cli.Command{
+		Name:               name,
+		Usage:              page.summary,
+		CustomHelpTemplate: page.text(flags),
+		Flags:              flags,
+		OnUsageError:       onUsageError,
+		ExitErrHandler:     func(context.Context, *cli.Command, error) {},
+		Action:             action,
+	}
+}
+
+// printCommand is a command that prints something of the program itself.
+func (p *program) printCommand(name string, action func(*cli.Command) error, flags ...cli.Flag) *cli.Command {
+	return subcommand(name, flags, func(_ context.Context, c *cli.Command) error { return action(c) })
 }
 
 // The commands that speak with a CA.
@@ -89,24 +115,20 @@ const (
 )
 
 // workCommand is a command that speaks with a CA.
-func (p *program) workCommand(name, help string) *cli.Command {
-	return &cli.Command{
-		Name:               name,
-		CustomHelpTemplate: help,
-		Flags:              p.flags(name),
-		OnUsageError:       onUsageError,
-		ExitErrHandler:     func(context.Context, *cli.Command, error) {},
-		Action:             func(ctx context.Context, c *cli.Command) error { return p.work(ctx, c, name) },
-	}
+func (p *program) workCommand(name string) *cli.Command {
+	return subcommand(name, p.flags(name), func(ctx context.Context, c *cli.Command) error { return p.work(ctx, c, name) })
 }
 
 // work does a command.
 func (p *program) work(ctx context.Context, c *cli.Command, name string) error {
+	if err := p.setLog(c); err != nil {
+		return err
+	}
 	o, err := p.options(c, name)
 	if err != nil {
 		return err
 	}
-	p.quiet = o.quiet
+	p.metrics = newMetrics(o.metrics, name, p.now())
 	switch {
 	case name == commandOrders:
 		return p.listOrders(ctx, o)
@@ -119,17 +141,12 @@ func (p *program) work(ctx context.Context, c *cli.Command, name string) error {
 }
 
 func (p *program) urlsCommand() *cli.Command {
-	return &cli.Command{
-		Name:           "urls",
-		Usage:          "print the authorization URLs found in logs, one per line, without asking any CA",
-		UsageText:      "clear-authz urls [FILE...]",
-		OnUsageError:   onUsageError,
-		ExitErrHandler: func(context.Context, *cli.Command, error) {},
-		Action: func(_ context.Context, c *cli.Command) error {
-			p.quiet = c.Root().Bool("quiet")
-			return p.printURLs(c.Args().Slice())
-		},
-	}
+	return subcommand("urls", logFlags(), func(_ context.Context, c *cli.Command) error {
+		if err := p.setLog(c); err != nil {
+			return err
+		}
+		return p.printURLs(c.Args().Slice())
+	})
 }
 
 func (p *program) flags(command string) []cli.Flag {
@@ -139,7 +156,7 @@ func (p *program) flags(command string) []cli.Flag {
 			all = append(all, f.Flag)
 		}
 	}
-	return all
+	return append(all, logFlags()...)
 }
 
 // A commandFlag is a flag of some commands; of all, if none is named.
@@ -162,7 +179,7 @@ func (p *program) allFlags() []commandFlag {
 		{choosing, &cli.StringFlag{Name: "name-file", Local: true, Usage: "only the names in this `FILE`, one per line"}},
 		{clearing, &cli.DurationFlag{Name: "min-age", Local: true, HideDefault: true, Usage: "spare those that may be younger than `TIME` (default: 1h)"}},
 		{clearing, &cli.DurationFlag{Name: "max-age", Local: true, HideDefault: true, Usage: "leave out those that the logs show to be older than `TIME`"}},
-		{"clear plan", &cli.StringFlag{Name: "method", Local: true, Usage: "`HOW` to clear: deactivate or answer (default: what costs least)"}},
+		{"clear plan", &cli.StringFlag{Name: "method", Local: true, Usage: "clear by `HOW`: deactivate or answer (default: what costs least)"}},
 		{clearing, &cli.BoolFlag{Name: "force", Local: true, Usage: "clear them whatever that costs, and whoever needs them"}},
 		{"clear finish relinquish", &cli.StringFlag{Name: "journal", Local: true, Usage: "remember in this `FILE` what was done, and go on from it"}},
 		{"clear", &cli.StringFlag{Name: "apply", Local: true, Usage: "do what the plan in this `FILE` says (of plan --json)"}},
@@ -172,14 +189,13 @@ func (p *program) allFlags() []commandFlag {
 		{"finish", &cli.StringFlag{Name: "tls-alpn", Local: true, Usage: "answer tls-alpn-01 on this `ADDRESS`, such as :443"}},
 		{"finish", &cli.StringFlag{Name: "auth-hook", Local: true, Usage: "answer with this `COMMAND`, as Certbot's --manual-auth-hook"}},
 		{"finish", &cli.StringFlag{Name: "cleanup-hook", Local: true, Usage: "clean up with this `COMMAND`, as Certbot's --manual-cleanup-hook"}},
-		{"finish", &cli.StringFlag{Name: "challenge", Local: true, Value: "dns-01", Usage: "the `TYPE` that the hooks answer: dns-01 or http-01"}},
-		{"", &cli.IntFlag{Name: "parallel", Local: true, Value: 4, Usage: "send up to `N` requests at once"}},
+		{"finish", &cli.StringFlag{Name: "challenge", Local: true, Value: "dns-01", Usage: "the `TYPE` that the hooks answer: dns-01 (default) or http-01"}},
+		{"", &cli.IntFlag{Name: "parallel", Local: true, Value: 4, Usage: "send up to `N` requests at once (default: 4)"}},
 		{"", &cli.Float64Flag{Name: "rate", Local: true, HideDefault: true, Usage: "send at most `N` requests per second (default: what the CA allows)"}},
-		{"", &cli.DurationFlag{Name: "timeout", Local: true, Value: 30 * time.Second, Usage: "wait at most `TIME` for an answer of the CA"}},
+		{"", &cli.DurationFlag{Name: "timeout", Local: true, Value: 30 * time.Second, Usage: "wait at most `TIME` for an answer of the CA (default: 30s)"}},
 		{"", &cli.StringFlag{Name: "ca-file", Local: true, Usage: "trust the roots in this PEM `FILE` too (private CA)"}},
 		{"", &cli.BoolFlag{Name: "json", Local: true, Usage: "print JSON"}},
-		{"", &cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Local: true, Usage: "print errors only"}},
-		{"", &cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Local: true, Usage: "log every step to standard error"}},
+		{choosing, &cli.StringFlag{Name: "metrics-file", Local: true, Usage: "write metrics to this `FILE` at the end (Prometheus)"}},
 	}
 }
 
@@ -210,8 +226,9 @@ func (p *program) options(c *cli.Command, command string) (options, error) {
 		rate:     c.Float64("rate"),
 		timeout:  c.Duration("timeout"),
 		json:     c.Bool("json"),
-		quiet:    c.Bool("quiet"),
+		quiet:    p.quiet,
 		verbose:  c.Bool("verbose"),
+		metrics:  c.String("metrics-file"),
 	}
 	if c.IsSet("min-age") && o.minAge == 0 {
 		o.minAge = -1 // any age
@@ -306,13 +323,4 @@ func onUsageError(_ context.Context, _ *cli.Command, err error, _ bool) error {
 // usageProblem is what is told of a command line that the flags package refused.
 func usageProblem(err error) *problem {
 	return usage("%s.", strings.TrimSuffix(err.Error(), ".")).then("clear-authz --help lists the flags.")
-}
-
-// version is the module's version as the Go command recorded it.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel)"
-	}
-	return info.Main.Version
 }

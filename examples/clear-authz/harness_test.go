@@ -39,6 +39,8 @@ type bench struct {
 	env       map[string]string
 	stdin     io.Reader
 	now       time.Time // zero is recordedAt
+	attended  bool      // as program has it
+	columns   int       // as program has it
 }
 
 func newBench(t *testing.T, config fakeca.Config) *bench {
@@ -133,7 +135,12 @@ func (b *bench) clock() time.Time {
 
 func (b *bench) runContext(ctx context.Context, args ...string) outputs {
 	var stdout, stderr bytes.Buffer
-	code := b.program(&stdout, &stderr).run(ctx, append([]string{"clear-authz"}, args...))
+	p := b.program(&stdout, &stderr)
+	p.attended, p.columns = b.attended, b.columns
+	p.fold = func(text string) string { // where lines end does not depend on where tests run
+		return strings.ReplaceAll(fold(strings.ReplaceAll(text, b.dir, "DIR"), plainText), "DIR", b.dir)
+	}
+	code := p.run(ctx, append([]string{"clear-authz"}, args...))
 	return outputs{args: args, stdout: stdout.String(), stderr: stderr.String(), code: code}
 }
 
@@ -144,18 +151,23 @@ func (b *bench) run(args ...string) outputs {
 // golden compares a run with testdata/golden/<test>.txt.
 func (b *bench) golden(runs ...outputs) {
 	b.t.Helper()
+	_, name, _ := strings.Cut(b.t.Name(), "/")
+	compareGolden(b.t, "testdata/golden/"+name+".txt", b.text(runs...))
+}
+
+// text is what was typed and printed.
+func (b *bench) text(runs ...outputs) string {
 	var got strings.Builder
 	for _, r := range runs {
 		fmt.Fprintf(&got, "$ clear-authz %s\n", strings.Join(r.args, " "))
-		section(&got, "stdout", r.stdout)
-		section(&got, "stderr", r.stderr)
+		goldenPart(&got, "stdout", r.stdout)
+		goldenPart(&got, "stderr", r.stderr)
 		fmt.Fprintf(&got, "--- exit code %d\n", r.code)
 	}
-	_, name, _ := strings.Cut(b.t.Name(), "/")
-	compareGolden(b.t, "testdata/golden/"+name+".txt", b.stable(got.String()))
+	return b.stable(got.String())
 }
 
-func section(w *strings.Builder, name, text string) {
+func goldenPart(w *strings.Builder, name, text string) {
 	if text != "" {
 		fmt.Fprintf(w, "--- %s\n%s", name, text)
 	}
@@ -165,6 +177,9 @@ func section(w *strings.Builder, name, text string) {
 func (b *bench) stable(s string) string {
 	s = strings.ReplaceAll(s, b.dir, "DIR")
 	s = waited.ReplaceAllString(s, "pending after TIME")
+	s = logged.ReplaceAllString(s, "${1}TIME")
+	s = built.ReplaceAllString(s, "go1.N for OS/ARCH")
+	s = builtJSON.ReplaceAllString(s, `"go":"go1.N","platform":"OS/ARCH"`)
 	seen := make(map[string]string)
 	return random.ReplaceAllStringFunc(s, func(id string) string {
 		if seen[id] == "" {
@@ -175,8 +190,11 @@ func (b *bench) stable(s string) string {
 }
 
 var (
-	waited = regexp.MustCompile(`pending after [0-9.a-zµ]+`)
-	random = regexp.MustCompile(`\b[0-9a-f]{32}\b|[0-9A-Za-z_-]{43}`) // the ids that fake CAs make
+	waited    = regexp.MustCompile(`pending after [0-9.a-zµ]+`)
+	logged    = regexp.MustCompile(`(\btime[="]+:?"?)20[0-9T:.Z+-]+`)
+	built     = regexp.MustCompile(`go1[0-9.a-z]+ for [a-z]+/[a-z0-9]+`)
+	builtJSON = regexp.MustCompile(`"go":"go1[^"]*","platform":"[^"]*"`)
+	random    = regexp.MustCompile(`\b[0-9a-f]{32}\b|[0-9A-Za-z_-]{43}`) // the ids that fake CAs make
 )
 
 func compareGolden(t *testing.T, file, got string) {

@@ -131,7 +131,8 @@ func (t *report) skip(over []*logparse.Life) error {
 // overRecord tells of an authorization what the logs say.
 func overRecord(l *logparse.Life) record {
 	return record{
-		URL: l.URL, Identifier: l.Identifier.Value, Wildcard: l.Wildcard,
+		Schema: authorizationSchema,
+		URL:    l.URL, Identifier: l.Identifier.Value, Wildcard: l.Wildcard,
 		StatusBefore: l.Status, StatusAfter: l.Status, Outcome: outcomeOver,
 	}
 }

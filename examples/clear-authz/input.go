@@ -80,7 +80,7 @@ func (p *program) input(args []string, keyPath string) (input, error) {
 // defaultLog is what is read if no log is named: standard input, unless somebody
 // sits there.
 func (p *program) defaultLog() string {
-	if isTerminal(p.stdin) {
+	if p.attended || isTerminal(p.stdin) {
 		return p.logDir
 	}
 	return stdinName

@@ -41,7 +41,7 @@ func TestUnlistedDirectory(t *testing.T) {
 	f := b.program(nil, &stderr).readHistory([]string{gone, b.path("logs", "letsencrypt.log")}, options{})
 	require.Equal(t, 1, f.failed)
 	require.Len(t, f.urls, 3)
-	require.Equal(t, "clear-authz: "+gone+": no such file or directory\n", stderr.String())
+	require.Equal(t, "clear-authz: "+gone+": no such file or directory", oneLine(stderr.String()))
 	require.Equal(t, exitFailed, f.problem(2).code)
 
 	if os.Getuid() == 0 {
@@ -62,7 +62,7 @@ func TestAccountByName(t *testing.T) {
 	for _, name := range []string{"accounts", "ca.test", "directory", "letsencrypt", "private_key.json"} {
 		r := b.run("-n", "--account", name, b.path("logs"))
 		require.Equal(t, exitUsage, r.code, name)
-		require.Contains(t, r.stderr, "no account "+name+" of ca.test is below ")
+		require.Contains(t, oneLine(r.stderr), "no account "+name+" of ca.test is below ")
 	}
 	for _, name := range []string{"35ce4c316f2f2d644994ea438682dbe5", string(b.ca.Client().KID), number2(b.ca.Client())} {
 		require.Equal(t, exitOK, b.run("-n", "--account", name, b.path("logs")).code, name)
@@ -72,5 +72,5 @@ func TestAccountByName(t *testing.T) {
 	r := b.run("-n", "--account", number2(b.ca.Client()), b.path("logs"))
 	require.Equal(t, exitUsage, r.code)
 	require.Contains(t, r.stderr, "--account "+number2(b.ca.Client())+" means 2 accounts:\n")
-	require.Contains(t, r.stderr, "Choose one by its URL: --account https://ca.test/acme/acct/")
+	require.Contains(t, oneLine(r.stderr), "Choose one by its URL: --account https://ca.test/acme/acct/")
 }

@@ -30,29 +30,26 @@ type leakOptions struct {
 const stdoutName = "-"
 
 func (p *program) leaksCommand() *cli.Command {
-	return &cli.Command{
-		Name:               "leaks",
-		Usage:              "report what the logs say was left pending, and why, without asking any CA",
-		UsageText:          "clear-authz leaks [flags] [FILE...]",
-		CustomHelpTemplate: leaksHelp(),
-		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "json", Local: true, Usage: "print the report as one JSON document"},
-			&cli.BoolFlag{Name: "csv", Local: true, Usage: "print a row for each authorization"},
-			&cli.StringFlag{Name: "html", Local: true, Usage: "write the report as a page to `FILE`, too; - prints it"},
-			&cli.StringFlag{Name: "at", Local: true, Usage: "judge as of `TIME`, as 2026-11-23T20:00:00Z (default: now)"},
-			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Local: true, Usage: "shorten nothing; show where lines are not understood"},
-		},
-		OnUsageError:   onUsageError,
-		ExitErrHandler: func(context.Context, *cli.Command, error) {},
-		Action: func(_ context.Context, c *cli.Command) error {
-			p.quiet = c.Root().Bool("quiet")
-			o, err := p.leakOptions(c)
-			if err != nil {
-				return err
-			}
-			return p.leaks(o)
-		},
+	flags := []cli.Flag{
+		&cli.BoolFlag{Name: "json", Local: true, Usage: "print the report as one JSON document"},
+		&cli.BoolFlag{Name: "csv", Local: true, Usage: "print a row for each authorization"},
+		&cli.StringFlag{Name: "html", Local: true, Usage: "write the report as a page to `FILE`, too; - prints it"},
+		&cli.StringFlag{Name: "at", Local: true, Usage: "judge as of `TIME`, as 2026-11-23T20:00:00Z (default: now)"},
+		&cli.StringFlag{Name: "metrics-file", Local: true, Usage: "write metrics to this `FILE` at the end (Prometheus)"},
 	}
+	flags = append(flags, logFlags()...)
+	flags[len(flags)-1] = &cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Local: true, Usage: "shorten nothing; show where lines are not understood"}
+	return subcommand("leaks", flags, func(_ context.Context, c *cli.Command) error {
+		if err := p.setLog(c); err != nil {
+			return err
+		}
+		o, err := p.leakOptions(c)
+		if err != nil {
+			return err
+		}
+		p.metrics = newMetrics(c.String("metrics-file"), "leaks", p.now())
+		return p.leaks(o)
+	})
 }
 
 func (p *program) leakOptions(c *cli.Command) (leakOptions, error) {
@@ -105,7 +102,9 @@ func (p *program) leaks(o leakOptions) error {
 	if found.failed > 0 && found.failed == len(in.logs) && len(h.Lives()) == 0 {
 		return found.problem(len(in.logs))
 	}
-	if err := p.writeLeaks(o, newLeakReport(&h)); err != nil {
+	report := newLeakReport(&h)
+	p.metrics.leaks(report)
+	if err := p.writeLeaks(o, report); err != nil {
 		return err
 	}
 	switch {

@@ -9,11 +9,11 @@ import (
 )
 
 // csvHeader names the columns, as the members of the JSON are named. The columns
-// after the cause are about the run, and the last one holds the evidence.
+// at the end are about the run, then comes the evidence, and last the form's name.
 var csvHeader = []string{
 	"url", "identifier", "wildcard", "names", "domain", "account", "order", "client", "host", "unit", "file", "run",
 	"status", "verdict", "cause", "blame", "answered", "answered_at", "first_seen", "last_seen", "expires",
-	"run_started", "run_ended", "run_command", "evidence",
+	"run_started", "run_ended", "run_command", "evidence", "schema",
 }
 
 // writeLeaksCSV writes a row for each authorization (RFC 4180).
@@ -45,7 +45,7 @@ func csvRow(a *leakAuthorization, runs map[string]*leakRun) []string {
 		a.URL, a.Identifier, strconv.FormatBool(a.Wildcard), strings.Join(a.Names, " "), a.Domain, a.Account, a.Order,
 		a.Client, a.Host, a.Unit, a.File, a.Run, a.Status, a.Verdict, a.Cause, a.Blame,
 		strconv.FormatBool(a.Answered), a.AnsweredAt.String(), a.FirstSeen.String(), a.LastSeen.String(), a.Expires.String(),
-		run.Started.String(), run.Ended.String(), run.Command, evidenceText(a.Evidence),
+		run.Started.String(), run.Ended.String(), run.Command, evidenceText(a.Evidence), "acmeauthz-leaks-row/1",
 	}
 	for i := range row {
 		row[i] = csvCell(row[i])

@@ -40,7 +40,7 @@ type textReport struct {
 
 // textWidth is how wide the report may be.
 func (p *program) textWidth() int {
-	if width := terminalWidth(p.stdout); width > 0 {
+	if width := p.tableWidth(); width > 0 {
 		return max(width, narrowest)
 	}
 	return plainText

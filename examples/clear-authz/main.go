@@ -23,6 +23,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"os"
 	"runtime/debug"
@@ -55,12 +56,18 @@ type program struct {
 	known      []*account.Account
 	knownErr   error
 	now        func() time.Time
-	location   *time.Location // of times in logs that have no zone; nil is this machine's
-	args       []string       // the command line
-	byVariable string         // the server, if the environment names it
-	piped      bool           // whether standard input is read
-	quiet      bool           // nothing but errors on stderr
-	journal    *journal       // of --journal; nil is none
+	location   *time.Location      // of times in logs that have no zone; nil is this machine's
+	args       []string            // the command line
+	byVariable string              // the server, if the environment names it
+	piped      bool                // whether standard input is read
+	quiet      bool                // nothing but errors on stderr
+	log        *slog.Logger        // takes what else is told to a person; nil is a person
+	steps      *slog.Logger        // takes each step; nil is nobody
+	metrics    *metrics            // of --metrics-file; nil is none
+	attended   bool                // somebody sits at standard input, also if it is no terminal
+	fold       func(string) string // of messages, to the width of standard error; nil is fold
+	columns    int                 // the width of standard output; 0 is that of the terminal
+	journal    *journal            // of --journal; nil is none
 }
 
 func main() {
@@ -88,20 +95,29 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 func (p *program) run(ctx context.Context, args []string) int {
 	p.args = args
-	err := p.command().Run(ctx, args)
+	code := p.code(p.command().Run(ctx, args))
+	if p.metrics == nil {
+		return code
+	}
+	if err := p.metrics.write(code, p.now()); err != nil {
+		p.warn("the metrics cannot be written: %s", withoutPath(err))
+		return max(code, exitFailed)
+	}
+	return code
+}
+
+// code tells of the error that ended the command, and is the exit code for it.
+func (p *program) code(err error) int {
 	if err == nil {
 		return exitOK
 	}
-	if known, ok := errors.AsType[*problem](err); ok {
-		p.tell(known)
-		return known.code
+	known, ok := errors.AsType[*problem](err)
+	if !ok {
+		known = usageProblem(err)
 	}
-	p.tell(usageProblem(err))
-	return exitUsage
+	p.tell(known)
+	return known.code
 }
-
-// tell prints a problem.
-func (p *program) tell(known *problem) { known.print(p.stderr, p.again()) }
 
 // again is the command line to type as root, whose environment and input are others.
 func (p *program) again() string {

@@ -14,6 +14,7 @@ import (
 
 // An orderRecord is one line of orders --json.
 type orderRecord struct {
+	Schema         string   `json:"schema"`
 	URL            string   `json:"url"`
 	Account        string   `json:"account"`
 	Status         string   `json:"status"`
@@ -161,7 +162,7 @@ func (p *program) printOrders(o options, a *account.Account, orders []authz.Orde
 		}
 		rows = append(rows, []string{namesOf(order), status, expires, order.URL})
 	}
-	return writeTable(p.stdout, terminalWidth(p.stdout), rows)
+	return writeTable(p.stdout, p.tableWidth(), rows)
 }
 
 // namesOf is an order's names, not all of them if there are many.
@@ -181,7 +182,7 @@ func namesOf(order authz.Order) string {
 }
 
 func (p *program) printOrder(a *account.Account, order authz.Order) error {
-	rec := orderRecord{URL: order.URL, Account: a.URL, Status: order.Status, Identifiers: []string{}, Authorizations: append([]string{}, order.Authorizations...)}
+	rec := orderRecord{Schema: "acmeauthz-order/1", URL: order.URL, Account: a.URL, Status: order.Status, Identifiers: []string{}, Authorizations: append([]string{}, order.Authorizations...)}
 	for _, id := range order.Identifiers {
 		rec.Identifiers = append(rec.Identifiers, id.Value)
 	}

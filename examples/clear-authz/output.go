@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -13,18 +12,6 @@ import (
 	"github.com/acmeauthz/acmeauthz/account"
 	"github.com/acmeauthz/acmeauthz/logparse"
 )
-
-// say tells a person something, on standard error, unless --quiet.
-func (p *program) say(format string, args ...any) {
-	if !p.quiet {
-		fmt.Fprint(p.stderr, cleanf(format, args...))
-	}
-}
-
-// warn tells of something that went wrong without ending the program.
-func (p *program) warn(format string, args ...any) {
-	fmt.Fprintf(p.stderr, "clear-authz: %s\n", cleanf(format, args...))
-}
 
 func (p *program) warnExposed(a *account.Account) {
 	if a.KeyExposed() {
@@ -160,7 +147,10 @@ func (f found) nothingFound(logs []string) string {
 			"Name the logs, for instance: clear-authz /var/log/letsencrypt"
 	}
 	return cleanf("Nothing to do: no authorization URL in %s.\n", trusted(f.size(logs))) +
-		"Older logs may have them: name those, too (letsencrypt.log.1, letsencrypt.log.2.gz, ...)."
+		"If the logs were rotated away, older ones or a backup may have them; name those, too: " +
+		"clear-authz letsencrypt.log.1 letsencrypt.log.2.gz\n" +
+		"If there are none, the CA may list the orders: clear-authz plan --from-ca\n" +
+		"Otherwise wait: what is pending ends by itself, at Let's Encrypt within 7 days."
 }
 
 // size describes the logs that were read.

@@ -31,6 +31,9 @@ func (p *program) plan(ctx context.Context, o options, jobs []job) error {
 		if err := p.printPlan(o, j, plan); err != nil {
 			return writeError(err)
 		}
+		for _, step := range plan.Steps {
+			p.metrics.plan(hostOf(plan.Directory), string(step.Action), 1)
+		}
 		unreadable += plan.Count("")
 	}
 	if unreadable > 0 {
@@ -53,7 +56,7 @@ func (p *program) printPlan(o options, j job, plan *authz.Plan) error {
 	for _, step := range plan.Steps {
 		rows = append(rows, planRow(step))
 	}
-	if err := writeTable(p.stdout, terminalWidth(p.stdout), rows); err != nil {
+	if err := writeTable(p.stdout, p.tableWidth(), rows); err != nil {
 		return err
 	}
 	_, err := fmt.Fprint(p.stdout, planSummary(plan))

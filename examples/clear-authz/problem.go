@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strings"
 	"unicode"
 )
@@ -56,18 +55,17 @@ func (p *problem) Unwrap() error { return p.err }
 // silent is a problem that has been told already: only its code is left.
 func (p *problem) silent() bool { return p.what == "" }
 
-// print tells it; command is what root would type.
-func (p *problem) print(w io.Writer, command string) {
-	if p.silent() {
-		return
-	}
-	fmt.Fprintf(w, "clear-authz: %s\n", p.what)
+// text tells it; command is what root would type.
+func (p *problem) text(command string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "clear-authz: %s\n", p.what)
 	if p.root {
-		fmt.Fprintf(w, "  Run it as root: %s\n", command)
+		fmt.Fprintf(&b, "  Run it as root: %s\n", command)
 	}
 	for _, line := range p.next {
-		fmt.Fprintf(w, "  %s\n", strings.ReplaceAll(line, "\n", "\n  "))
+		fmt.Fprintf(&b, "  %s\n", strings.ReplaceAll(line, "\n", "\n  "))
 	}
+	return b.String()
 }
 
 // quote writes a command line as one would type it in a shell.

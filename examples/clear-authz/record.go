@@ -53,8 +53,12 @@ func outcomeOf(r authz.Result) outcome {
 	return outcomeSettled
 }
 
+// authorizationSchema names the form of a record.
+const authorizationSchema = "acmeauthz-authorization/1"
+
 // A record is one line of --json. Its members are documented in --help and stay.
 type record struct {
+	Schema       string  `json:"schema"`
 	URL          string  `json:"url"`
 	Identifier   string  `json:"identifier"`
 	Wildcard     bool    `json:"wildcard"`
@@ -72,6 +76,7 @@ type record struct {
 
 func newRecord(r authz.Result) record {
 	rec := record{
+		Schema:       authorizationSchema,
 		URL:          r.URL,
 		StatusBefore: r.Before,
 		Changed:      r.Changed,

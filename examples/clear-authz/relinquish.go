@@ -22,6 +22,7 @@ func (p *program) relinquish(ctx context.Context, o options, jobs []job) error {
 		for r, err := range m.Relinquish(ctx, o.names, authz.URLs(j.urls...)) {
 			if ended = err; err == nil {
 				report.Add(o.names, r)
+				p.metrics.count(hostOf(j.account.Directory), outcomeOf(r), 1)
 			}
 		}
 		if ended != nil && len(report.Entries) == 0 {

@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/acmeauthz/acmeauthz/authz"
-	"github.com/schollz/progressbar/v3"
 	"golang.org/x/crypto/acme"
 )
 
@@ -31,16 +29,16 @@ var advice = []struct {
 	kind error
 	text string
 }{
-	{authz.ErrRefused, "The CA refuses to deactivate. step-ca and Caddy always do; there, authorizations that are\n" +
+	{authz.ErrRefused, "The CA refuses to deactivate. step-ca and Caddy always do; there, authorizations that are " +
 		"left alone end within 24 hours."},
-	{authz.ErrIgnored, "This CA says yes to a deactivation and changes nothing (Dogtag and acme2certifier do).\n" +
+	{authz.ErrIgnored, "This CA says yes to a deactivation and changes nothing (Dogtag and acme2certifier do). " +
 		"Try it with: --method answer"},
-	{authz.ErrRateLimited, "The CA limits requests. Run the same command again later, or more slowly:\n" +
+	{authz.ErrRateLimited, "The CA limits requests. Run the same command again later, or more slowly: " +
 		"--rate 5 --parallel 1"},
-	{authz.ErrPending, "The CA did not settle what was answered. Run the same command with --dry-run later\n" +
+	{authz.ErrPending, "The CA did not settle what was answered. Run the same command with --dry-run later " +
 		"to see; step-ca and Caddy leave it pending until it expires, within 24 hours."},
 	{authz.ErrNoChallenge, "There is no challenge to answer. Try it with: --method deactivate"},
-	{errNetwork, "The network or the CA failed meanwhile. Run the same command again; what is cleared\n" +
+	{errNetwork, "The network or the CA failed meanwhile. Run the same command again; what is cleared " +
 		"stays cleared."},
 	{authz.ErrForeign, "A URL is not of the CA that the account belongs to; nothing was sent there."},
 }
@@ -60,45 +58,30 @@ type report struct {
 	undone   int  // given up because of an interrupt
 	skipped  int  // not asked about, as the logs show them to be over
 	broken   bool // the output cannot be written
-	bar      *progressbar.ProgressBar
+	progress *progress
 }
 
 func (p *program) newReport(o options, total int) *report {
 	return &report{
-		program: p,
-		options: o,
-		total:   total,
-		counts:  make(map[outcome]int),
-		advised: make(map[error]bool),
-		choices: make(map[outcome]*choice),
-		bar:     p.progress(o, total),
+		program:  p,
+		options:  o,
+		total:    total,
+		counts:   make(map[outcome]int),
+		advised:  make(map[error]bool),
+		choices:  make(map[outcome]*choice),
+		progress: p.newProgress(o, total),
 	}
 }
 
-// progress is a bar on standard error, if that is a terminal and nothing else
-// writes there meanwhile.
-func (p *program) progress(o options, total int) *progressbar.ProgressBar {
-	alone := !o.quiet && !o.verbose && !(o.json && isTerminal(p.stdout))
-	return progressbar.NewOptions(total,
-		progressbar.OptionSetVisibility(alone && isTerminal(p.stderr)),
-		progressbar.OptionSetWriter(p.stderr),
-		progressbar.OptionSetDescription("authorizations"),
-		progressbar.OptionShowCount(),
-		progressbar.OptionShowIts(),
-		progressbar.OptionSetItsString(""),
-		progressbar.OptionThrottle(100*time.Millisecond),
-		progressbar.OptionClearOnFinish(),
-	)
-}
-
 // add takes a result. Its error is that of writing.
-func (t *report) add(r authz.Result) error {
-	_ = t.bar.Add(1)
+func (t *report) add(j job, r authz.Result) error {
+	t.progress.add()
 	rec := newRecord(r)
 	if errors.Is(r.Err, context.Canceled) {
 		t.undone++
 	} else {
 		t.count(r, rec)
+		t.program.metrics.count(hostOf(j.account.Directory), rec.Outcome, 1)
 	}
 	if !t.options.json {
 		return nil
@@ -153,13 +136,13 @@ func (t *report) done() int {
 
 // finish prints the table, the summary and the failures.
 func (t *report) finish() error {
-	_ = t.bar.Exit()
+	t.progress.end()
 	p := t.program
 	switch {
 	case t.options.json:
 		p.say("%s\n", trusted(t.summary()))
 	case !t.options.quiet:
-		if err := writeTable(p.stdout, terminalWidth(p.stdout), t.table()); err != nil {
+		if err := writeTable(p.stdout, p.tableWidth(), t.table()); err != nil {
 			return err
 		}
 		if _, err := fmt.Fprintln(p.stdout, t.summary()); err != nil {
@@ -280,7 +263,7 @@ func (t *report) explain() {
 	}
 	for _, a := range advice {
 		if t.advised[a.kind] {
-			p.say("%s\n", trusted(a.text))
+			p.say("%s\n", a.text)
 		}
 	}
 }
@@ -292,7 +275,7 @@ func (t *report) verdict(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return failed("interrupted: %d of %d done.", done, t.total).because(ctx.Err()).
-			then("Run the same command again to go on; what is cleared stays cleared.")
+			then("What is cleared stays cleared. To go on: %s", trusted(quote(t.program.args)))
 	case err != nil && (t.read == 0 || t.broken):
 		return err
 	case err != nil:

@@ -23,7 +23,7 @@ func TestHangup(t *testing.T) {
 	}})
 	r := b.run("--parallel", "1", b.path("logs"))
 	require.Equal(t, exitFailed, r.code)
-	require.Contains(t, r.stderr, "clear-authz: interrupted: 0 of 3 done.\n")
+	require.Contains(t, oneLine(r.stderr), "clear-authz: interrupted: 0 of 3 done.")
 }
 
 // closed is a pipe whose reader is gone after some lines.

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/acmeauthz/acmeauthz/internal/fakeca"
 	"github.com/stretchr/testify/require"
@@ -58,6 +59,32 @@ func situations() map[string]situation {
 		}},
 		"clear": {run: func(b *bench) []outputs {
 			return runs(b.run(b.path("logs")), b.run(b.path("logs")))
+		}},
+		"no-arguments": {run: func(b *bench) []outputs {
+			b.attended = true // nothing is piped in
+			with := b.run()
+			require.NoError(b.t, os.RemoveAll(b.path("logs")))
+			return runs(with, b.run())
+		}},
+		"narrow": {run: func(b *bench) []outputs {
+			long := strings.Repeat("a-very-long-name.", 6) + "example.org"
+			b.write("logs/long.log", certbotLog(b.leak(long)...))
+			b.columns = 80
+			narrow := b.run("-n", b.path("logs"))
+			b.columns = 200
+			return runs(narrow, b.run("-n", b.path("logs")), b.run("plan", b.path("logs")))
+		}},
+		"rotated-away": {run: func(b *bench) []outputs {
+			b.write("logs/letsencrypt.log", "")
+			return runs(b.run(b.path("logs")), b.run("leaks", b.path("logs")))
+		}},
+		"log-formats": {run: func(b *bench) []outputs {
+			b.now = time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
+			return runs(b.run("-n", "--log-format", "json", b.path("logs")), b.run("--log-format", "text", b.path("none")), b.run("--log-format", "json", "--log-level", "error", b.path("none")),
+				b.run("--log-format", "xml", b.path("logs")), b.run("--log-level", "loud", b.path("logs")), b.run("accounts", "--log-format", "json", b.path("none")))
+		}},
+		"versions": {run: func(b *bench) []outputs {
+			return runs(b.run("--version"), b.run("version"), b.run("version", "--json"), b.run("schema"), b.run("schema", "nope"))
 		}},
 		"stdin": {run: func(b *bench) []outputs {
 			b.stdin = strings.NewReader(certbotLog(b.leak("piped.example.org")...))

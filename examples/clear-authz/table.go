@@ -29,6 +29,15 @@ func terminalWidth(w io.Writer) int {
 	return width
 }
 
+// tableWidth is how wide tables may be; 0 is any width: programs that read them
+// want whole URLs.
+func (p *program) tableWidth() int {
+	if p.columns > 0 {
+		return p.columns
+	}
+	return terminalWidth(p.stdout)
+}
+
 // writeTable writes rows in columns; the first row is the head. The last column
 // is a URL: on a terminal, it and then the first column are shortened to fit.
 func writeTable(w io.Writer, width int, rows [][]string) error {
