@@ -154,5 +154,5 @@ func TestOwnersOfLogs(t *testing.T) {
 	b.write("logs/letsencrypt.log", signedLog("https://ca.test/somebody/else", mine...))
 	r = b.run(b.path("logs"))
 	require.Equal(t, exitNothing, r.code, r.stderr)
-	require.Contains(t, oneLine(r.stderr), "     2  account else")
+	require.Contains(t, r.stderr, "     2  account else\n")
 }

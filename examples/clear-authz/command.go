@@ -48,6 +48,7 @@ type options struct {
 	quiet      bool
 	verbose    bool
 	metrics    string
+	again      string // the command line, to type again
 }
 
 func (p *program) command() *cli.Command {
@@ -229,6 +230,7 @@ func (p *program) options(c *cli.Command, command string) (options, error) {
 		quiet:    p.quiet,
 		verbose:  c.Bool("verbose"),
 		metrics:  c.String("metrics-file"),
+		again:    quote(p.args),
 	}
 	if c.IsSet("min-age") && o.minAge == 0 {
 		o.minAge = -1 // any age

@@ -12,7 +12,11 @@ import (
 func writeManual(w io.Writer, root *cli.Command) error {
 	var b strings.Builder
 	main := mainPage()
-	fmt.Fprintf(&b, ".TH CLEAR\\-AUTHZ 1 \"\" \"clear\\-authz %s\" \"User Commands\"\n", roff(version()))
+	date := ""
+	if at := buildVersion().Time; at != nil {
+		date, _, _ = strings.Cut(*at, "T")
+	}
+	fmt.Fprintf(&b, ".TH CLEAR\\-AUTHZ 1 %q \"clear\\-authz %s\" \"User Commands\"\n", date, roff(version()))
 	fmt.Fprintf(&b, ".SH NAME\nclear\\-authz \\- %s\n.SH SYNOPSIS\n.nf\n", roff(main.summary))
 	for _, line := range main.usage {
 		fmt.Fprintf(&b, "%s\n", roff(line))

@@ -68,7 +68,7 @@ func TestPrivateRoot(t *testing.T) {
 
 	r = b.run(append([]string{"--ca-file", b.path("none.pem")}, args...)...)
 	require.Equal(t, exitUsage, r.code)
-	require.Contains(t, oneLine(r.stderr), "--ca-file "+b.path("none.pem")+": there is no such file.\n  Name one that is there: --ca-file FILE")
+	require.Contains(t, oneLine(r.stderr), "--ca-file "+b.path("none.pem")+": there is no such file. Name one that is there: --ca-file FILE")
 }
 
 // TestConnectionRefused needs nothing but a port on which nobody listens.

@@ -8,6 +8,10 @@
 // stay pending at the CA. What the client leaves on disk has Certbot's layout:
 // a log and an account. Then [clearLeaks] does what a user of the packages does.
 //
+// With --wait it leaves the leaks to you, and to clear-authz:
+//
+//	go run ./examples/quickstart --wait
+//
 // stage.go sets the stage, certbotlog.go writes the log; they are not needed
 // against a real CA.
 package main
@@ -15,6 +19,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"io/fs"
@@ -22,6 +27,8 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -85,10 +92,14 @@ func list(out io.Writer, results iter.Seq2[authz.Result, error]) error {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	err := run(ctx, os.Stdout)
-	cancel()
+	wait := flag.Bool("wait", false, "leave the leaks to clear-authz, until Ctrl-C")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	act := run
+	if *wait {
+		act = runWaiting
+	}
+	err := act(ctx, os.Stdout)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "quickstart:", err)
@@ -96,8 +107,33 @@ func main() {
 	}
 }
 
+// runWaiting sets the stage, says what to type elsewhere, and waits.
+func runWaiting(ctx context.Context, out io.Writer) error {
+	s, err := setStage(ctx, out)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	root := filepath.Join(s.dir, "root.pem")
+	if err := os.WriteFile(root, s.ca.RootPEM(), 0o644); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "To clear them, type elsewhere (--min-age 0, since the client has just died):\n"+
+		"  cd %s\n"+
+		"  clear-authz --min-age 0 --ca-file root.pem --config-dir etc/letsencrypt var/log/letsencrypt\n\n"+
+		"Ctrl-C here ends the CA.\n", s.dir)
+	<-ctx.Done()
+	pending, total, err := s.pending()
+	if err == nil {
+		fmt.Fprintf(out, "\nOf %d authorizations, %d are pending in the CA's own database.\n", total, pending)
+	}
+	return err
+}
+
 // run sets the stage, and plays.
 func run(ctx context.Context, out io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	s, err := setStage(ctx, out)
 	if err != nil {
 		return err
