@@ -27,7 +27,7 @@ func fold(text string, width int) string {
 }
 
 func foldLine(line string, width int) string {
-	if utf8.RuneCountInString(line) <= width || typed.MatchString(line) {
+	if utf8.RuneCountInString(line) <= width || typed.MatchString(line) || len(strings.Fields(line)) < 3 {
 		return line
 	}
 	indent := line[:len(line)-len(strings.TrimLeft(line, " "))]
