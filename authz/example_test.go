@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log"
 	"net/http"
+	"os"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/crypto/acme"
@@ -236,4 +238,33 @@ func ExampleManager_Validate() {
 	}
 	// Output:
 	// dns-01 invalid true
+}
+
+// A journal outlives the process: what a run began, the next one knows.
+func ExampleOpenJournal() {
+	client, urls := clientWithLeaks(fakeca.Boulder)
+	dir, err := os.MkdirTemp("", "example")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	for run := range 2 {
+		journal, err := authz.OpenJournal(filepath.Join(dir, "journal"))
+		if err != nil {
+			log.Fatal(err)
+		}
+		m := &authz.Manager{Client: client, Journal: journal, Policy: authz.Policy{KeepYounger: -1, Method: authz.ActionDeactivate}}
+		for r, err := range m.Clear(context.Background(), authz.URLs(urls[0])) {
+			if err != nil {
+				log.Fatal(err)
+			}
+			fmt.Println(run, r.Changed, r.Decision.Reason)
+		}
+		if err := journal.Close(); err != nil {
+			log.Fatal(err)
+		}
+	}
+	// Output:
+	// 0 true as told
+	// 1 false it was settled before, the journal says
 }

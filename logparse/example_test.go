@@ -5,6 +5,7 @@ import (
 	"log"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/acmeauthz/acmeauthz/logparse"
 )
@@ -60,4 +61,43 @@ func ExampleScanner() {
 	// Output:
 	// https://ca.example/acme/authz/1/2 at byte 6
 	// https://ca.example/acme/authz/1/2 at byte 50
+}
+
+// uacmeLog is what uacme -v writes when it is killed while a hook runs.
+const uacmeLog = `uacme: version 1.7.4 starting on Mon, 23 Nov 2026 21:06:21 +0000
+uacme: account location: https://ca.example/acme/acct/1
+uacme: order location: https://ca.example/acme/order/1/2
+uacme: retrieving authorization at https://ca.example/acme/authz/1/2
+uacme: running /etc/uacme.sh begin http-01 shop.example.org token key-authorization
+`
+
+func ExampleEvents() {
+	for event, err := range logparse.Events(strings.NewReader(uacmeLog)) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(event.Place, event.Client, event.Kind)
+	}
+	// Output:
+	// line 1 uacme run started
+	// line 3 uacme order
+	// line 4 uacme authorization
+	// line 5 uacme authorization
+	// line 5 uacme run stopped
+}
+
+// A History tells what became of every authorization, and why it leaked.
+func ExampleHistory() {
+	history := logparse.History{At: time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)} // the zero History judges as of now
+	for event, err := range logparse.Events(strings.NewReader(uacmeLog)) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		history.Add(event)
+	}
+	for _, life := range history.Lives() {
+		fmt.Println(life.URL, life.Verdict, life.Cause)
+	}
+	// Output:
+	// https://ca.example/acme/authz/1/2 leaked killed
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/acmeauthz/acmeauthz/account"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/require"
 )
 
@@ -51,7 +52,9 @@ func TestDocuments(t *testing.T) {
 				case "go":
 					g.program(block.text)
 				case "json":
-					require.True(t, json.Valid([]byte(block.text)), block.text)
+					value, err := jsonschema.UnmarshalJSON(strings.NewReader(block.text))
+					require.NoError(t, err, block.text)
+					require.NoError(t, compileSchema(t, "authorization").Validate(value))
 				case "text", "": // what is printed, or read
 				default:
 					t.Errorf("nobody runs %s", block.language)
