@@ -233,7 +233,7 @@ func (s *session) remember() error {
 	return nil
 }
 
-func (s *session) rememberEntry(e Entry) {
+func (s *session) rememberEntry(e JournalEntry) {
 	p, k := &s.past, maphash.String(s.past.seed, e.URL)
 	switch e.Event {
 	case EventBegin:
@@ -252,7 +252,7 @@ func (s *session) rememberEntry(e Entry) {
 	}
 }
 
-func (e *Entry) authorization() *acme.Authorization {
+func (e *JournalEntry) authorization() *acme.Authorization {
 	return &acme.Authorization{URI: e.URL, Identifier: acme.AuthzID{Type: e.Type, Value: e.Identifier}, Wildcard: e.Wildcard}
 }
 

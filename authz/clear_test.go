@@ -452,10 +452,10 @@ func (j *recorder) note(s string) {
 	j.calls = append(j.calls, s)
 }
 
-func (j *recorder) Append(e authz.Entry) error { j.note("append " + string(e.Event)); return nil }
+func (j *recorder) Append(e authz.JournalEntry) error { j.note("append " + string(e.Event)); return nil }
 func (j *recorder) Sync() error                { j.note("sync"); return nil }
-func (j *recorder) Entries() iter.Seq2[authz.Entry, error] {
-	return func(func(authz.Entry, error) bool) {}
+func (j *recorder) Entries() iter.Seq2[authz.JournalEntry, error] {
+	return func(func(authz.JournalEntry, error) bool) {}
 }
 
 // What is begun is on the disk before the CA hears of it, and the end before

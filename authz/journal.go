@@ -29,22 +29,22 @@ import (
 //   - Writers share an fsync: whoever comes first syncs for all that have
 //     written by then.
 
-// An Event says what a journal's [Entry] tells.
-type Event string
+// An JournalEvent says what a journal's [JournalEntry] tells.
+type JournalEvent string
 
 // The events of a journal.
 const (
-	EventBegin  Event = "begin"  // a change is about to be asked for
-	EventEnd    Event = "end"    // the outcome is known
-	EventOpen   Event = "open"   // a client of this process has, or may have, a pending authorization
-	EventClosed Event = "closed" // and that is settled, or nobody's business any more
+	EventBegin  JournalEvent = "begin"  // a change is about to be asked for
+	EventEnd    JournalEvent = "end"    // the outcome is known
+	EventOpen   JournalEvent = "open"   // a client of this process has, or may have, a pending authorization
+	EventClosed JournalEvent = "closed" // and that is settled, or nobody's business any more
 )
 
-// An Entry is one line of a journal. Its JSON form is stable: members may be
+// An JournalEntry is one line of a journal. Its JSON form is stable: members may be
 // added.
-type Entry struct {
+type JournalEntry struct {
 	Time    time.Time `json:"time"`
-	Event   Event     `json:"event"`
+	Event   JournalEvent     `json:"event"`
 	URL     string    `json:"url"`               // of the authorization
 	Account string    `json:"account,omitempty"` // its URL
 
@@ -72,7 +72,7 @@ type Entry struct {
 type Journal interface {
 	// Append adds an entry that a later process will see, even if this one is
 	// killed. It should not wait for a disk.
-	Append(Entry) error
+	Append(JournalEntry) error
 
 	// Sync returns when all that was appended before is safe from a power
 	// loss, too.
@@ -80,7 +80,7 @@ type Journal interface {
 
 	// Entries is all entries, from the first, as they were when the range
 	// began. A non-nil error ends it.
-	Entries() iter.Seq2[Entry, error]
+	Entries() iter.Seq2[JournalEntry, error]
 }
 
 // ErrJournalLocked means that another process, or another part of this one,
@@ -189,7 +189,7 @@ func wholeLines(file *os.File) (int64, error) {
 
 // Append adds an entry, with the present time if it has none. Its error is a
 // [*JournalError].
-func (j *FileJournal) Append(e Entry) error {
+func (j *FileJournal) Append(e JournalEntry) error {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
@@ -240,8 +240,8 @@ const maxJournalLine = 1 << 20
 
 // Entries is all entries that are there when the range begins. A line that is
 // no entry ends it with a [*JournalError], which names the line.
-func (j *FileJournal) Entries() iter.Seq2[Entry, error] {
-	return func(yield func(Entry, error) bool) {
+func (j *FileJournal) Entries() iter.Seq2[JournalEntry, error] {
+	return func(yield func(JournalEntry, error) bool) {
 		j.mu.Lock()
 		size := j.written
 		j.mu.Unlock()
@@ -253,8 +253,8 @@ func (j *FileJournal) Entries() iter.Seq2[Entry, error] {
 	}
 }
 
-func readJournal(path string, r io.Reader) iter.Seq2[Entry, error] {
-	return func(yield func(Entry, error) bool) {
+func readJournal(path string, r io.Reader) iter.Seq2[JournalEntry, error] {
+	return func(yield func(JournalEntry, error) bool) {
 		lines := bufio.NewScanner(r)
 		lines.Buffer(make([]byte, 0, 4096), maxJournalLine)
 		n := 0
@@ -262,7 +262,7 @@ func readJournal(path string, r io.Reader) iter.Seq2[Entry, error] {
 			n++
 			e, err := decodeEntry(lines.Bytes())
 			if err != nil {
-				yield(Entry{}, &JournalError{Path: path, Line: n, Err: err})
+				yield(JournalEntry{}, &JournalError{Path: path, Line: n, Err: err})
 				return
 			}
 			if !yield(e, nil) {
@@ -270,13 +270,13 @@ func readJournal(path string, r io.Reader) iter.Seq2[Entry, error] {
 			}
 		}
 		if err := lines.Err(); err != nil {
-			yield(Entry{}, &JournalError{Path: path, Line: n + 1, Err: err})
+			yield(JournalEntry{}, &JournalError{Path: path, Line: n + 1, Err: err})
 		}
 	}
 }
 
-func decodeEntry(line []byte) (Entry, error) {
-	var e Entry
+func decodeEntry(line []byte) (JournalEntry, error) {
+	var e JournalEntry
 	if err := json.Unmarshal(line, &e); err != nil {
 		return e, fmt.Errorf("no journal of this program: %w; name another file", err)
 	}
@@ -301,8 +301,8 @@ func (j *FileJournal) Close() error {
 }
 
 // entry begins an entry about an authorization.
-func entry(event Event, url, account string, a *acme.Authorization) Entry {
-	e := Entry{Time: time.Now(), Event: event, URL: url, Account: account}
+func entry(event JournalEvent, url, account string, a *acme.Authorization) JournalEntry {
+	e := JournalEntry{Time: time.Now(), Event: event, URL: url, Account: account}
 	if a != nil {
 		e.Type, e.Identifier, e.Wildcard = a.Identifier.Type, a.Identifier.Value, a.Wildcard
 	}

@@ -28,13 +28,13 @@ func TestFileJournal(t *testing.T) {
 	require.EqualError(t, err, fmt.Sprintf("authz: journal %s: authz: journal is in use: wait for the run that has it open, or name another file", path))
 
 	at := time.Date(2026, 11, 24, 7, 0, 0, 123_000_000, time.FixedZone("", 3600))
-	entry := authz.Entry{
+	entry := authz.JournalEntry{
 		Time: at, Event: authz.EventBegin, URL: "https://ca.test/a/1", Account: "https://ca.test/acct/1", Action: authz.ActionDeactivate,
 		Failures: 1, Type: "dns", Identifier: "a.example", Wildcard: true,
 	}
 	require.NoError(t, journal.Append(entry))
 	require.NoError(t, journal.Sync())
-	require.NoError(t, journal.Append(authz.Entry{Event: authz.EventEnd, URL: "https://ca.test/a/1", Status: "deactivated"}))
+	require.NoError(t, journal.Append(authz.JournalEntry{Event: authz.EventEnd, URL: "https://ca.test/a/1", Status: "deactivated"}))
 	entries := collect(t, journal.Entries())
 	require.Len(t, entries, 2)
 	entry.Time = at.UTC()
@@ -60,7 +60,7 @@ func TestJournalCutOff(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, []byte(whole[:size]), 0o600))
 		journal, err := authz.OpenJournal(path)
 		require.NoError(t, err)
-		require.NoError(t, journal.Append(authz.Entry{Event: authz.EventEnd, URL: "https://ca.test/a/3", Status: "valid"}))
+		require.NoError(t, journal.Append(authz.JournalEntry{Event: authz.EventEnd, URL: "https://ca.test/a/3", Status: "valid"}))
 		require.Len(t, collect(t, journal.Entries()), strings.Count(whole[:size], "\n")+1)
 		require.NoError(t, journal.Close())
 	}
@@ -113,7 +113,7 @@ func TestJournalConcurrently(t *testing.T) {
 	for i := range 32 {
 		writers.Go(func() {
 			for n := range 20 {
-				if journal.Append(authz.Entry{Event: authz.EventBegin, URL: fmt.Sprintf("https://ca.test/a/%d/%d", i, n)}) != nil || journal.Sync() != nil {
+				if journal.Append(authz.JournalEntry{Event: authz.EventBegin, URL: fmt.Sprintf("https://ca.test/a/%d/%d", i, n)}) != nil || journal.Sync() != nil {
 					t.Error("not written")
 				}
 			}
@@ -150,7 +150,7 @@ func BenchmarkJournal(b *testing.B) {
 	b.SetParallelism(32)
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if journal.Append(authz.Entry{Event: authz.EventBegin, URL: "https://ca.test/acme/authz/1/2", Account: "https://ca.test/acme/acct/1"}) != nil || journal.Sync() != nil {
+			if journal.Append(authz.JournalEntry{Event: authz.EventBegin, URL: "https://ca.test/acme/authz/1/2", Account: "https://ca.test/acme/acct/1"}) != nil || journal.Sync() != nil {
 				b.Error("not written")
 			}
 		}

@@ -338,7 +338,7 @@ func (t *Tracker) closed(url, status string) {
 
 // write adds to the journal without waiting for the disk: that survives a
 // SIGKILL, and does not delay the client.
-func (t *Tracker) write(e Entry) {
+func (t *Tracker) write(e JournalEntry) {
 	log := t.logger()
 	log.Debug("tracked", "event", e.Event, "url", e.URL, "order", e.Order, "status", e.Status)
 	if t.Journal == nil {
@@ -371,8 +371,8 @@ func signed(body []byte) (kid, payload string) {
 	return header.KID, jws.Payload
 }
 
-func (a *TrackedAuthorization) entry(event Event) Entry {
-	return Entry{
+func (a *TrackedAuthorization) entry(event JournalEvent) JournalEntry {
+	return JournalEntry{
 		Time: time.Now(), Event: event, URL: a.URL, Account: a.Account, Order: a.Order, Directory: a.Directory,
 		Type: a.Identifier.Type, Identifier: a.Identifier.Value, Wildcard: a.Wildcard,
 	}
