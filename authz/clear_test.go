@@ -452,8 +452,11 @@ func (j *recorder) note(s string) {
 	j.calls = append(j.calls, s)
 }
 
-func (j *recorder) Append(e authz.JournalEntry) error { j.note("append " + string(e.Event)); return nil }
-func (j *recorder) Sync() error                { j.note("sync"); return nil }
+func (j *recorder) Append(e authz.JournalEntry) error {
+	j.note("append " + string(e.Event))
+	return nil
+}
+func (j *recorder) Sync() error { j.note("sync"); return nil }
 func (j *recorder) Entries() iter.Seq2[authz.JournalEntry, error] {
 	return func(func(authz.JournalEntry, error) bool) {}
 }

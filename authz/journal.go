@@ -29,7 +29,7 @@ import (
 //   - Writers share an fsync: whoever comes first syncs for all that have
 //     written by then.
 
-// An JournalEvent says what a journal's [JournalEntry] tells.
+// A JournalEvent says what a journal's [JournalEntry] tells.
 type JournalEvent string
 
 // The events of a journal.
@@ -40,13 +40,13 @@ const (
 	EventClosed JournalEvent = "closed" // and that is settled, or nobody's business any more
 )
 
-// An JournalEntry is one line of a journal. Its JSON form is stable: members may be
+// A JournalEntry is one line of a journal. Its JSON form is stable: members may be
 // added.
 type JournalEntry struct {
-	Time    time.Time `json:"time"`
-	Event   JournalEvent     `json:"event"`
-	URL     string    `json:"url"`               // of the authorization
-	Account string    `json:"account,omitempty"` // its URL
+	Time    time.Time    `json:"time"`
+	Event   JournalEvent `json:"event"`
+	URL     string       `json:"url"`               // of the authorization
+	Account string       `json:"account,omitempty"` // its URL
 
 	// Action is what is done, Failures how many failed validations the CA may
 	// count for it: both with EventBegin.
