@@ -1,0 +1,82 @@
+package wire
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/acmeauthz/acmeauthz/logparse"
+	"github.com/klauspost/compress/zstd"
+)
+
+// A shard is a piece of a History: what an agent has read since the last one, or what a hub has learned. It travels as
+// zstd-compressed JSON. Shards may come in any order and several times, since Histories merge to the same whatever the
+// order (logparse.History.Merge).
+
+// EncodeHistory returns a History as a shard or a snapshot.
+func EncodeHistory(h *logparse.History) ([]byte, error) {
+	plain, err := h.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		return nil, err
+	}
+	return w.EncodeAll(plain, nil), errors.Join(w.Close())
+}
+
+// DecodeHistory reads what EncodeHistory returned, if it is at most limit bytes of JSON.
+func DecodeHistory(data []byte, limit int64) (*logparse.History, error) {
+	r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(uint64(limit)))
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	plain, err := r.DecodeAll(data, nil)
+	if err != nil {
+		return nil, fmt.Errorf("it is no History of at most %d bytes: %w", limit, err)
+	}
+	h := new(logparse.History)
+	return h, json.Unmarshal(plain, h)
+}
+
+// MessageID is what tells a message from others, for the server to drop it if it comes twice: by its content.
+func MessageID(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:16])
+}
+
+// DecodeShard reads a shard that an agent sent in the name of host, which is the name, not the token. What it tells
+// must be of that host, or of hosts whose lines the host's logs carry, which are named host "/" theirs: no agent
+// speaks for another host.
+func DecodeShard(host string, data []byte) (*logparse.History, error) {
+	if len(data) > MaxMessage {
+		return nil, fmt.Errorf("it has %d bytes, more than %d", len(data), MaxMessage)
+	}
+	h, err := DecodeHistory(data, MaxShard)
+	if err != nil {
+		return nil, err
+	}
+	for _, of := range h.Hosts() {
+		if of != host && !strings.HasPrefix(of, host+"/") {
+			return nil, fmt.Errorf("it tells of host %q", of)
+		}
+	}
+	for _, file := range h.Files() {
+		if !strings.HasPrefix(file, host+":") {
+			return nil, fmt.Errorf("it tells of a log %q of another host", file)
+		}
+	}
+	return h, nil
+}
+
+// FileName is the name that a log of a host has in shards, for [logparse.Place].File: path is the log's, without what
+// rotation adds, and number stands for its content. Rotation does not change it, and logparse takes all files of a path
+// for parts of one log.
+func FileName(host, path string, number uint64) string {
+	return fmt.Sprintf("%s:%s-%016d", host, path, number%1e16)
+}
