@@ -1,6 +1,9 @@
 package logparse
 
-import "maps"
+import (
+	"maps"
+	"slices"
+)
 
 // Merge adds what other knows. Histories of the parts of a fleet give, merged in any order, the same as one of all its
 // logs; what several of them have read counts once. Other does not change. If MaxAuthorizations was reached, all depends on the order,
@@ -132,3 +135,16 @@ func (m *merger) order(o *order) {
 		m.h.keep(&into.trouble, x, maxOrderTrouble)
 	}
 }
+
+// Hosts returns the hosts that anything is known of, sorted; "" is among them if what was read does not tell the host
+// of something.
+func (h *History) Hosts() []string {
+	hosts := make(map[string]bool)
+	for k := range h.runs {
+		hosts[k.host] = true
+	}
+	return slices.Sorted(maps.Keys(hosts))
+}
+
+// Files returns the names of the logs that were read, sorted, as far as they have names.
+func (h *History) Files() []string { return slices.Sorted(maps.Keys(h.files)) }
