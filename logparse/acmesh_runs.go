@@ -296,3 +296,13 @@ func (p *acmeSh) alive(s *stream) (n int) {
 	}
 	return n
 }
+
+// from is where the oldest run that has not ended starts.
+func (p *acmeSh) from(s *stream, at Place) Place {
+	for _, r := range p.runs {
+		if !p.ended(s, r) || r == p.current {
+			return r.run.place
+		}
+	}
+	return at
+}

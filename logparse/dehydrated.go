@@ -293,6 +293,9 @@ func (p *dehydrated) invalid(s *stream) {
 }
 
 func (p *dehydrated) finish(s *stream) {
+	if s.goesOn {
+		return // the rest of a block may follow: half of one would be told as all that is known
+	}
 	p.close(s)
 	p.end.tell(s)
 }

@@ -17,7 +17,7 @@ func (d *delayedEnd) drop() { *d = delayedEnd{} }
 
 // tell tells that the run ended there, if it was noted.
 func (d *delayedEnd) tell(s *stream) {
-	if d.at.Line == 0 {
+	if d.at.Line == 0 || s.goesOn {
 		return
 	}
 	s.run.ended = true

@@ -201,19 +201,22 @@ func retryAfter(value string, at time.Time) time.Duration {
 // body reads the body of the answer, and tells what it means.
 func (s *stream) body(b []byte) {
 	x := &s.exchange
-	if x.answered {
+	if x.answered || s.goesOn && !s.isObject(b) {
 		return
 	}
 	x.answered = true
 	if x.method == http.MethodGet && x.status < 400 {
 		return // a directory: all that is read of orders and authorizations is asked for by POST (RFC 8555 §6.3)
 	}
-	if s.doc.parse(b) == 0 || !s.doc.isObject(s.doc.root()) {
+	if !s.isObject(b) {
 		s.answer(0)
 		return
 	}
 	s.answer(s.doc.root())
 }
+
+// isObject reports whether b is an object of JSON, which is in s.doc then.
+func (s *stream) isObject(b []byte) bool { return s.doc.parse(b) > 0 && s.doc.isObject(s.doc.root()) }
 
 // noBody notes that the answer has none, or that none is logged.
 func (s *stream) noBody() { s.body(nil) }

@@ -272,6 +272,9 @@ type teller struct {
 	count    int64   // of lines, to find the stream that has been silent longest
 	known    seen    // the URLs in events
 	elements index   // canonical forms of URLs that orders list
+	record   Place   // of the last line that began something
+	expected *client // that writes, unless lines say otherwise; nil if nobody knows
+	goesOn   bool    // the end is not that of the log: it tells of nothing that what follows may change
 
 	// What is reused for each line.
 	place     Place
@@ -302,13 +305,18 @@ func (t *teller) do(j *job) {
 		t.end()
 	}
 	if t.file != j.file || t.host == "" {
-		t.file, t.host = j.file, ""
-		if t.Host != nil {
-			t.host = t.Host(j.file)
-		}
+		t.openFile(j.file)
 	}
 	t.piece(&j.piece)
 	j.events, t.events = t.events, nil
+}
+
+// openFile notes that what follows is from a file.
+func (t *teller) openFile(file string) {
+	t.file, t.host = file, ""
+	if t.Host != nil {
+		t.host = t.Host(file)
+	}
 }
 
 // end tells what is left when a log ends.
@@ -333,7 +341,11 @@ func (t *teller) piece(b *piece) {
 			k++
 		}
 		t.sightings, sightings = sightings[:k], sightings[k:]
-		if l.plain && t.carrier.idle() {
+		idle := t.carrier.idle()
+		if idle {
+			t.record = t.place
+		}
+		if l.plain && idle {
 			t.payload(payload{text: line})
 		} else {
 			t.carrier.unwrap(line, t.payload)

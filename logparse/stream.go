@@ -41,8 +41,9 @@ type stream struct {
 	run     run
 
 	// open is set while a record goes on in the lines that follow.
-	open  bool
-	loose []looseSighting // in records that are not complete
+	open   bool
+	opened Place           // its first line
+	loose  []looseSighting // in records that are not complete
 
 	unknown struct {
 		first Place
@@ -89,8 +90,15 @@ const (
 )
 
 func newStream(t *teller, key string) *stream {
-	return &stream{teller: t, key: key, clock: clock{loc: t.location()}}
+	s := &stream{teller: t, key: key, clock: clock{loc: t.location()}}
+	if key == "" && t.expected != nil {
+		s.writeAs(t.expected)
+	}
+	return s
 }
+
+// writeAs takes what follows for the output of a client.
+func (s *stream) writeAs(c *client) { s.writer, s.client, s.parser = c, c.name, c.parser() }
 
 // feed reads a payload.
 func (s *stream) feed(p *payload) {
@@ -112,6 +120,12 @@ func (s *stream) feed(p *payload) {
 		s.clock.carried(p.time)
 	}
 	s.line(text)
+	switch {
+	case !s.open:
+		s.opened = Place{}
+	case s.opened.Line == 0:
+		s.opened = s.at
+	}
 	s.mention()
 }
 
@@ -142,7 +156,7 @@ func (s *stream) detect(text []byte) bool {
 			sightings := s.sightings // in this line, which is the new client's
 			s.finish()
 			s.sightings = sightings
-			s.writer, s.client, s.parser = c, c.name, c.parser()
+			s.writeAs(c)
 			return true
 		}
 	}
@@ -151,7 +165,7 @@ func (s *stream) detect(text []byte) bool {
 
 // recognized tells of the lines before that were not.
 func (s *stream) recognized() {
-	if s.unknown.lines == 0 {
+	if s.unknown.lines == 0 || s.goesOn {
 		return
 	}
 	e := Event{Kind: LinesUnrecognized, Place: s.unknown.first, Lines: s.unknown.lines}
@@ -258,7 +272,9 @@ func (s *stream) tellRun() {
 
 // leaveRun tells the last that is known of the run: another one starts, or the log ends.
 func (s *stream) leaveRun() {
-	s.exchange.abandon(s)
+	if !s.goesOn {
+		s.exchange.abandon(s)
+	}
 	if s.tellRun(); s.run.place.Line > 0 && !s.run.ended && s.run.lastAt.Line > 0 {
 		s.emit(Event{Kind: RunStopped, Place: s.run.lastAt, Time: s.clock.time(s.run.lastWhen), Message: clip(string(s.run.lastText), maxDetail)})
 	}
