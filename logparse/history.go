@@ -422,7 +422,7 @@ func (h *History) addOrder(e *Event, m moment) {
 		return
 	}
 	account := h.text(e.Account)
-	o := h.order(e.Order.ID, m)
+	o := h.order(e.orderID(e.Order.ID), m)
 	if o != nil {
 		if e.Order.URL != o.url {
 			o.url = least(o.url, h.text(e.Order.URL))
@@ -441,6 +441,15 @@ func (h *History) addOrder(e *Event, m moment) {
 			o.has(l)
 		}
 	}
+}
+
+// orderID returns what names an order among those of all hosts. A URL does; what a parser makes up instead is unique in the
+// logs of one.
+func (e *Event) orderID(id string) string {
+	if id == "" || e.Host == "" || isURL(id) {
+		return id
+	}
+	return e.Host + ": " + id
 }
 
 // order returns the order with an ID, nil if that is empty or there are too many.
@@ -577,7 +586,7 @@ func (h *History) addAuthorization(e *Event, m moment) {
 	if a == nil {
 		return
 	}
-	o := h.order(a.Order, m)
+	o := h.order(e.orderID(a.Order), m)
 	var l *life
 	switch {
 	case a.URL != "":
@@ -649,15 +658,15 @@ func (h *History) addTrouble(e *Event, m moment) {
 		t.cause, t.text, t.newOrder = problemCause(p), problemText(p), asksForOrder(p.URL)
 	}
 	if e.Order != nil {
-		t.order = e.Order.ID
+		t.order = e.orderID(e.Order.ID)
 	}
 	if a := e.Authorization; a != nil {
 		t.identifier, t.url = a.Identifier, a.URL
 		if t.order == "" {
-			t.order = a.Order
+			t.order = e.orderID(a.Order)
 		}
 		if a.URL != "" || a.Identifier.Value != "" && a.Order != "" {
-			h.addAuthorization(&Event{Kind: AuthorizationSeen, Authorization: a, Account: e.Account}, m)
+			h.addAuthorization(&Event{Kind: AuthorizationSeen, Authorization: a, Account: e.Account, Host: e.Host}, m)
 		}
 	}
 	t.newOrder = t.newOrder && t.order == "" && t.url == ""

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -420,6 +421,30 @@ func TestEmptyHistory(t *testing.T) {
 	h.Merge(&h)
 	h.Merge(new(History))
 	require.Len(t, h.Lives(), 1)
+}
+
+// TestOrdersOfHosts has orders that are named by their place in logs of the same name on two hosts.
+func TestOrdersOfHosts(t *testing.T) {
+	var h History
+	for _, host := range []string{"web01", "web02"} {
+		for line, status := range []string{"pending", "invalid"} {
+			e := Event{Kind: AuthorizationSeen, Host: host, Place: Place{File: "x.log", Line: int64(line + 2)}, Run: Place{File: "x.log", Line: 1}}
+			e.Authorization = &Authorization{Order: "x.log:1", Identifier: identifier(host + "." + status), Status: status}
+			h.Add(e)
+			e.Kind, e.Authorization, e.Cause = FailureSeen, nil, CauseDNS
+			e.Order, e.Message = &Order{ID: "x.log:1"}, "on "+host
+			h.Add(e)
+		}
+	}
+	require.Len(t, h.orders, 2)
+	for _, l := range h.Lives() {
+		require.Equal(t, l.Host+": x.log:1", l.Order)
+	}
+	for id, o := range h.orders {
+		for _, x := range o.trouble {
+			require.Equal(t, id, strings.TrimPrefix(x.text, "on ")+": x.log:1")
+		}
+	}
 }
 
 // TestOrderOfEvents adds the events of every recorded scenario in other orders, and to several Histories that are merged:

@@ -14,17 +14,12 @@ func (h *History) Merge(other *History) {
 	}
 	h.init()
 	h.snapshot = nil
-	m := merger{h: h, tracks: make(map[*track]*track, len(other.runs))}
-	for k, t := range other.runs {
-		m.tracks[t] = h.trackOf(k)
-	}
+	m := newMerger(h)
 	for _, t := range other.runs {
-		m.track(t)
+		m.into(t)
 	}
-	for url, l := range other.lives {
-		if into := h.life(url, m.moment(l.first)); into != nil {
-			m.life(into, l)
-		}
+	for _, l := range other.lives {
+		m.add(l)
 	}
 	for _, o := range other.orders {
 		m.order(o)
@@ -58,17 +53,40 @@ func (h *History) trackOf(k runKey) *track {
 	return t
 }
 
-// A merger adds records of one History to another.
+// A merger adds records of one History to another: the runs in which they were seen, too.
 type merger struct {
 	h      *History
 	tracks map[*track]*track
+}
+
+func newMerger(h *History) *merger {
+	h.init()
+	return &merger{h: h, tracks: make(map[*track]*track)}
+}
+
+// into adds a run, and returns what it is in h.
+func (m *merger) into(t *track) *track {
+	into := m.tracks[t]
+	if into == nil {
+		into = m.h.trackOf(t.key)
+		m.tracks[t] = into
+		m.track(t)
+	}
+	return into
+}
+
+// add adds an authorization.
+func (m *merger) add(l *life) {
+	if into := m.h.life(l.url, m.moment(l.first)); into != nil {
+		m.life(into, l)
+	}
 }
 
 func (m *merger) moment(o moment) moment {
 	if o.isZero() {
 		return o
 	}
-	return m.tracks[o.run()].moment(m.h, o.when(), o.place())
+	return m.into(o.run()).moment(m.h, o.when(), o.place())
 }
 
 func (m *merger) fate(f fate) fate { return fate{m.h.text(f.status), m.moment(f.moment)} }
