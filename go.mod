@@ -3,6 +3,7 @@ module github.com/acmeauthz/acmeauthz
 go 1.26.0
 
 require (
+	github.com/creack/pty v1.1.24
 	github.com/go-jose/go-jose/v4 v4.1.9
 	github.com/gofrs/flock v0.13.2
 	github.com/klauspost/compress v1.20.3

@@ -18,6 +18,8 @@ import (
 // cannot be read is reported and does not hide the others.
 func (p *program) readEvents(logs []string, add func(logparse.Event)) found {
 	var f found
+	known := false
+	add = withClient(add, &known)
 	fsys := newLogFS(logs, &f.bytes)
 	hosts := hostsOf(logs)
 	reader := logparse.Reader{
@@ -43,7 +45,16 @@ func (p *program) readEvents(logs []string, add func(logparse.Event)) found {
 			break // there is only one
 		}
 	}
+	f.strange = f.bytes > 0 && !known
 	return f
+}
+
+// withClient returns add, and notes whether an event is from a client that is known.
+func withClient(add func(logparse.Event), known *bool) func(logparse.Event) {
+	return func(e logparse.Event) {
+		*known = *known || e.Client != ""
+		add(e)
+	}
 }
 
 // stdinEvents is readEvents for standard input, whose name in events is "-".

@@ -7,10 +7,10 @@ import (
 )
 
 // command is what a person may type, at the end of a line: it is never broken.
-var command = regexp.MustCompile(`^(.*?[:,]) ((?:sudo |cat |curl |ls |clear-authz |--[a-z]).*)$`)
+var command = regexp.MustCompile(`^(.*?[:,]) ((?:sudo |cat |curl |ls |docker |kubectl |clear-authz |--[a-z]).*)$`)
 
 // typed is a line that is nothing but a command.
-var typed = regexp.MustCompile(`^ *(?:sudo|cat|curl|ls|clear-authz) `)
+var typed = regexp.MustCompile(`^ *(?:sudo|cat|curl|ls|docker|kubectl|clear-authz) `)
 
 // fold breaks lines that are longer than width, at spaces, and indents what goes
 // on. A command at the end of a long line gets one of its own.

@@ -241,6 +241,8 @@ type found struct {
 	failed int  // logs that could not be read, or not to their end
 	denied bool // whether one of them for lack of permission
 	bytes  int64
+
+	strange bool // no line is from an ACME client that is known
 }
 
 // distinct yields the URLs of all logs, each once, as they are found. A log that

@@ -97,6 +97,9 @@ func (p *program) leaks(o leakOptions) error {
 	if err != nil {
 		return err
 	}
+	if in.key != nil {
+		return usage("%s is a key, and leaks needs none.", in.key.path).then("Name the logs, for instance: clear-authz leaks /var/log/letsencrypt")
+	}
 	h := logparse.History{At: o.at, MaxAuthorizations: maxLeaks}
 	found := p.readEvents(in.logs, h.Add)
 	if found.failed > 0 && found.failed == len(in.logs) && len(h.Lives()) == 0 {

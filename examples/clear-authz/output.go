@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/acmeauthz/acmeauthz/account"
@@ -146,11 +147,41 @@ func (f found) nothingFound(logs []string) string {
 		return "Nothing to do: there is no file in that directory.\n" +
 			"Name the logs, for instance: clear-authz /var/log/letsencrypt"
 	}
+	if f.strange {
+		return cleanf("Nothing to do: no authorization URL in %s, and no line of an ACME client that is known.\n%s", trusted(f.size(logs)), trusted(whereLogsAre(logs)))
+	}
 	return cleanf("Nothing to do: no authorization URL in %s.\n", trusted(f.size(logs))) +
 		"If the logs were rotated away, older ones or a backup may have them; name those, too: " +
 		"clear-authz letsencrypt.log.1 letsencrypt.log.2.gz\n" +
 		"If there are none, the CA may list the orders: clear-authz plan --from-ca\n" +
 		"Otherwise wait: what is pending ends by itself, at Let's Encrypt within 7 days."
+}
+
+// whereLogsAre says what to do where nothing that was read is from an ACME client.
+func whereLogsAre(logs []string) string {
+	what := "These may be other files than you think."
+	if slices.ContainsFunc(logs, ofStore) {
+		what = "This is where a client keeps its accounts and certificates, not its logs."
+	}
+	return what + `
+Certbot's logs: clear-authz /var/log/letsencrypt
+acme.sh's, if it was told to write one: clear-authz ~/.acme.sh/acme.sh.log
+Of a program that systemd runs, such as Caddy or Traefik:
+  sudo journalctl -u caddy -o export | clear-authz
+Of a container: docker logs traefik 2>&1 | clear-authz
+Of cert-manager: kubectl get orders.acme.cert-manager.io -A -o yaml | clear-authz
+If you do not know where they are, look for them:
+  sudo grep -rlsE '/acme/(authz|new-order)' /var/log /root /home`
+}
+
+// ofStore reports whether a file is one in which ACME clients keep accounts or certificates.
+func ofStore(path string) bool {
+	switch filepath.Base(path) {
+	case "cli.ini", "private_key.json", "regr.json", "meta.json", "acme.json", "account.key", "account.json", "account.conf",
+		"privkey.pem", "fullchain.pem", "cert.pem", "chain.pem":
+		return true
+	}
+	return strings.HasSuffix(filepath.ToSlash(filepath.Dir(path)), "/etc/letsencrypt")
 }
 
 // size describes the logs that were read.

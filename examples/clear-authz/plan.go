@@ -61,7 +61,7 @@ func (p *program) printPlan(o options, j job, plan *authz.Plan) error {
 	}
 	_, err := fmt.Fprint(p.stdout, planSummary(plan))
 	if err == nil {
-		p.explainPlan(plan)
+		p.explainPlan(o, plan)
 	}
 	return err
 }
@@ -115,7 +115,7 @@ func planSummary(plan *authz.Plan) string {
 }
 
 // explainPlan says why, once for each reason.
-func (p *program) explainPlan(plan *authz.Plan) {
+func (p *program) explainPlan(o options, plan *authz.Plan) {
 	var told []string
 	for _, step := range plan.Steps {
 		text := cleanf("%s: %s", string(step.Action), step.Reason)
@@ -126,6 +126,9 @@ func (p *program) explainPlan(plan *authz.Plan) {
 			told = append(told, text)
 			p.say("  %s\n", trusted(text))
 		}
+	}
+	if plan.Count(authz.ActionSpare) > 0 && o.minAge >= 0 && !o.force {
+		p.say("  If no client is at work: --min-age 0, or --force for orders that are ready\n")
 	}
 	if slices.ContainsFunc(plan.Steps, func(s authz.PlannedStep) bool { return s.Action.Changes() || s.Action == authz.ActionDefer }) {
 		p.say("To do it: the same flags and logs with clear-authz clear,\nor plan --json >plan.json, and then clear-authz clear --apply plan.json\n")

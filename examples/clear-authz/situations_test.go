@@ -114,6 +114,19 @@ func situations() map[string]situation {
 			require.NoError(b.t, os.Mkdir(b.path("none"), 0o755))
 			return runs(b.run(), b.run(b.path("empty.log")), b.run(b.path("other.log")), b.run(b.path("none")), b.run("urls", b.path("other.log")))
 		}},
+		"wrong-directory": {run: func(b *bench) []outputs {
+			b.write("syslog/syslog", "Nov 23 20:43:25 web01 sshd[1]: Accepted publickey for root\n")
+			b.write("syslog/dpkg.log", "2026-11-23 20:43:25 install certbot:all <none> 2.1.0-4\n")
+			b.write("deep/er/notes.txt", "nothing\n")
+			require.NoError(b.t, os.Mkdir(b.path("letsencrypt/live"), 0o755))
+			b.write("letsencrypt/cli.ini", "# Because we are using logrotate for greater flexibility\n")
+			key := b.account(b.ca.Client(), "35ce4c316f2f2d644994ea438682dbe5")
+			return runs(b.run(b.path("syslog")), b.run("leaks", b.path("syslog")), b.run(b.path("letsencrypt")), b.run("plan", b.path("deep")),
+				b.run("leaks", key), b.run("--key", b.path("logs", "letsencrypt.log"), b.path("logs")))
+		}},
+		"plan-spared": {run: func(b *bench) []outputs {
+			return runs(b.run("plan", "--min-age", "1000h", b.path("logs")), b.run("--min-age", "1000h", b.path("logs")))
+		}},
 		"no-such-file": {run: func(b *bench) []outputs {
 			return runs(b.run("letsencrypt.log"), b.run(b.path("logs", "nope.log")), b.run(b.path("logs", "*.gz")))
 		}},
