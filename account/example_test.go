@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"testing/fstest"
 
 	"github.com/acmeauthz/acmeauthz/account"
 )
@@ -124,6 +125,32 @@ func ExampleLoad() {
 	// Output:
 	// lego EC P-256 Let's Encrypt production
 	// https://acme-v02.api.letsencrypt.org/acme/acct/2603349847
+}
+
+// Discover looks where each client keeps its accounts. The machine here is one that has nothing but root's directory of lego.
+func ExampleDiscover() {
+	machine := fstest.MapFS{} // os.DirFS("/") is this one
+	lego := os.DirFS("testdata/lego/4.9.1-success-http01/lego")
+	err := fs.WalkDir(lego, ".", func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(lego, name)
+		machine["root/.lego/"+name] = &fstest.MapFile{Data: data, Mode: 0o600}
+		return err
+	})
+	if err != nil {
+		fmt.Println(err)
+	}
+	accounts, err := account.Discover(machine)
+	if err != nil {
+		fmt.Println(err) // of accounts that could not be read; the others are there
+	}
+	for _, a := range accounts {
+		fmt.Println(a.StoredBy, a.KeyType(), a.URL)
+	}
+	// Output:
+	// lego EC P-256 https://acme-v02.api.letsencrypt.org/acme/acct/2769609704
 }
 
 func ExampleMatch() {

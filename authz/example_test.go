@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/acme"
@@ -174,6 +175,27 @@ func ExampleManager_Authorizations() {
 	// Output:
 	// pending deactivated
 	// pending deactivated
+}
+
+// What nobody has told the package of a CA can be told it.
+func ExampleReadProfiles() {
+	profiles, err := authz.ReadProfiles(strings.NewReader(`[{
+		"name": "our CA", "match": [{"host": "ca.test"}], "deactivate": "refused", "answer": "lingers",
+		"pendingLifetimes": ["24h"], "sources": [{"what": "measured", "date": "2026-11-24"}]
+	}]`))
+	if err != nil {
+		log.Fatal(err)
+	}
+	client, urls := clientWithLeaks(fakeca.StepCA)
+	m := &authz.Manager{Client: client, Profiles: profiles, Policy: authz.Policy{KeepYounger: -1}}
+	for r, err := range m.Clear(context.Background(), authz.URLs(urls[0])) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(r.Decision.Action, r.Decision.Reason)
+	}
+	// Output:
+	// wait this CA does not deactivate, and a failed answer leaves it pending
 }
 
 // By default only pending authorizations are touched.

@@ -1,6 +1,7 @@
 package logparse_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"log"
 	"os"
@@ -100,4 +101,60 @@ func ExampleHistory() {
 	}
 	// Output:
 	// https://ca.example/acme/authz/1/2 leaked killed
+}
+
+// The logs of a fleet are read where they are, and merged. Names of files or hosts must tell them apart.
+func ExampleHistory_Merge() {
+	var fleet logparse.History
+	for _, host := range []string{"web01", "web02"} {
+		reader := logparse.Reader{Host: func(string) string { return host }}
+		var history logparse.History
+		for event, err := range reader.Events(strings.NewReader(strings.ReplaceAll(uacmeLog, "1/2", "1/"+host[3:]))) {
+			if err != nil {
+				log.Fatal(err)
+			}
+			history.Add(event)
+		}
+		shard, err := json.Marshal(&history) // may travel, come late, or twice
+		if err != nil {
+			log.Fatal(err)
+		}
+		var received logparse.History
+		if err := json.Unmarshal(shard, &received); err != nil {
+			log.Fatal(err)
+		}
+		fleet.Merge(&received)
+		fleet.Merge(&received)
+	}
+	for _, group := range fleet.Groups(logparse.ByHost) {
+		fmt.Println(group.Key, group.Authorizations, group.Leaks())
+	}
+	for account, part := range fleet.Split() {
+		fmt.Println(account, len(part.Lives()))
+	}
+	// Output:
+	// web01 1 1
+	// web02 1 1
+	// https://ca.example/acme/acct/1 2
+}
+
+// A Follower reads a log that is still being written. What the next line may complete, Pause tells before it comes.
+func ExampleFollower() {
+	follower := new(logparse.Reader).Follow(logparse.Place{File: "uacme.log"})
+	var history logparse.History
+	for line := range strings.Lines(uacmeLog) { // as they are added to the log
+		for _, event := range follower.Read([]byte(line)) {
+			history.Add(event)
+		}
+	}
+	for _, event := range follower.Pause() {
+		history.Add(event)
+	}
+	for _, life := range history.Lives() {
+		fmt.Println(life.URL, life.Status)
+	}
+	fmt.Println("after a restart, read again from", follower.From())
+	// Output:
+	// https://ca.example/acme/authz/1/2 pending
+	// after a restart, read again from uacme.log:1
 }
