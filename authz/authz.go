@@ -50,6 +50,15 @@
 // authorization invalid, also one that a running client is about to finalize:
 // Clear spares what may be needed.
 //
+// # Logs and traces
+//
+// Manager.Logger and Tracker.Logger name what they log in one way: "url" is that
+// of the authorization or of a request, "order" that of an order, "method" and
+// "code" are HTTP's, "took" and "pause" durations, "status" is RFC 8555's,
+// "event" a JournalEvent, "error" what went wrong. Progress is the results
+// themselves. For metrics and traces, give the Client an HTTPClient that has
+// them: examples/otel shows it.
+//
 // # What the package will not do
 //
 // It never creates an account, nor an order except in [Manager.ByReorder],

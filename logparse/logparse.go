@@ -1,13 +1,14 @@
 // Package logparse reads the logs of ACME clients: which authorizations they name (RFC 8555 §7.1.4), what happened to each,
 // and why some were left pending. It needs no key and no network.
 //
-// There are three ways to use it, each built on the one before:
+// There are four ways to use it, each built on those before:
 //
 //   - [URLs] and [Files] yield the URL of each authorization once, whatever client wrote the log, at gigabytes a second;
 //   - [Events] and [FileEvents] yield what a log says happened, for the clients below: runs, orders, authorizations,
 //     challenges, problems, failures;
 //   - a [History] takes events, and rebuilds from them the life of every authorization: its verdict, and for one that
-//     leaked, the cause, with the lines that prove it.
+//     leaked, the cause, with the lines that prove it;
+//   - a [Follower] reads a log that is still being written.
 //
 // The shortest way from logs to what leaked is
 //
