@@ -11,7 +11,7 @@
 //	bucket accounts   lease.<account>               who has it
 //	                  epoch.<account>               the fence: who had it last
 //	                  state.<account>               what is known of it, and which snapshot holds it
-//	                  journal.<account>.<url>       what was done to its authorizations
+//	                  journal.<account>.<epoch>-<n> what was done to its authorizations, some entries each
 //	objects histories <account>.<epoch>.<number>    snapshots of an account's History
 //
 // Invariants:
@@ -74,9 +74,6 @@ func AccountToken(url string) string {
 	return token(url)
 }
 
-// AuthorizationToken is the token that stands for an authorization's URL in the keys of a journal.
-func AuthorizationToken(url string) string { return token(url) }
-
 // token is 24 characters that stand for a text. Nobody finds two texts with the same ones.
 func token(text string) string {
 	sum := sha256.Sum256([]byte(text))
@@ -134,12 +131,12 @@ func ResultSubject(account string) string  { return "acmeauthz.results." + accou
 // HostSubject is the subject of a host's key in HostBucket: agents publish there without reading the bucket's settings.
 func HostSubject(host string) string { return "$KV." + HostBucket + "." + host }
 
-// The keys of AccountBucket; account and authorization are tokens.
+// The keys of AccountBucket; account is a token, n counts the writes of one owner.
 func LeaseKey(account string) string { return "lease." + account }
 func EpochKey(account string) string { return "epoch." + account }
 func StateKey(account string) string { return "state." + account }
-func JournalKey(account, authorization string) string {
-	return "journal." + account + "." + authorization
+func JournalKey(account string, epoch, n uint64) string {
+	return fmt.Sprintf("journal.%s.%d-%d", account, epoch, n)
 }
 
 // KeySubject is the subject of a key of AccountBucket.
@@ -178,7 +175,8 @@ type HubState struct {
 // A Lease says which hub has an account, in AccountBucket. Times are for people: whether it is over is judged by how
 // long its revision has not changed.
 type Lease struct {
-	Hub     string    `json:"hub"` // empty if it was given back
+	Account string    `json:"account"` // its URL
+	Hub     string    `json:"hub"`     // empty if it was given back, or nobody had it
 	Taken   time.Time `json:"taken"`
 	Renewed time.Time `json:"renewed"`
 }
