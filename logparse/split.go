@@ -3,6 +3,7 @@ package logparse
 import (
 	"cmp"
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -146,6 +147,62 @@ func (s *splitter) finish() map[string]*History {
 	parts[""] = rest.h
 	return parts
 }
+
+// Halve returns two Histories that are h again when they are merged, each with about half of the authorizations, orders and
+// runs: to hand on what is too large for one message. An order is in both if its authorizations are. Both are nil if there is
+// nothing to divide.
+func (h *History) Halve() (*History, *History) {
+	h.init()
+	urls, orders := slices.Sorted(maps.Keys(h.lives)), slices.Sorted(maps.Keys(h.orders))
+	runs := slices.SortedFunc(maps.Keys(h.runs), runKey.compare)
+	if len(urls) < 2 && len(orders) < 2 && len(runs) < 2 {
+		return nil, nil
+	}
+	halves := [2]*merger{newMerger(h.like()), newMerger(h.like())}
+	side := make(map[*life]int, len(h.lives))
+	for i, url := range urls {
+		l := h.lives[url]
+		side[l] = half(i, len(urls))
+		halves[side[l]].add(l)
+	}
+	for i, id := range orders {
+		o := h.orders[id]
+		var in [2]bool
+		for l := range o.authorizations {
+			in[side[l]] = true
+		}
+		if !in[0] && !in[1] {
+			in[half(i, len(orders))] = true
+		}
+		for k := range halves {
+			if in[k] {
+				halves[k].order(o)
+			}
+		}
+	}
+	for i, k := range runs {
+		if t := h.runs[k]; halves[0].tracks[t] == nil && halves[1].tracks[t] == nil {
+			halves[half(i, len(runs))].into(t)
+		}
+	}
+	first := halves[0].h
+	if first.size() == h.size() || halves[1].h.size() == h.size() {
+		return nil, nil
+	}
+	for _, u := range h.unknown.list {
+		first.unknown.add(u)
+	}
+	first.unknown.more, first.dropped = h.unknown.more, h.dropped
+	maps.Copy(first.files, h.files)
+	halves[1].h.nameFiles(h)
+	return first, halves[1].h
+}
+
+// size is how many records there are.
+func (h *History) size() int { return len(h.lives) + len(h.orders) + len(h.runs) }
+
+// half is which half the i-th of n is in.
+func half(i, n int) int { return b2i(i >= (n+1)/2) }
 
 // nameFiles notes the files in which the runs of h were seen, as far as they are among those of whole.
 func (h *History) nameFiles(whole *History) {

@@ -166,3 +166,29 @@ func TestHostsAndFiles(t *testing.T) {
 	require.Equal(t, []string{"", "web01"}, h.Hosts())
 	require.Equal(t, []string{"x.log", "y.log"}, h.Files())
 }
+
+func TestHalve(t *testing.T) {
+	h := recordedHistory(t)
+	want := marshal(t, h)
+	a, b := h.Halve()
+	require.Equal(t, want, marshal(t, h))
+	require.InDelta(t, len(h.lives)/2, len(a.lives), 1)
+	require.InDelta(t, len(h.lives)/2, len(b.lives), 1)
+	require.Less(t, len(marshal(t, a)), len(want)*3/4)
+	merged := History{At: h.At}
+	merged.Merge(b)
+	merged.Merge(a)
+	require.Equal(t, want, marshal(t, &merged))
+
+	// It ends, whatever there is.
+	var leaves func(h *History) int
+	leaves = func(h *History) int {
+		a, b := h.Halve()
+		if a == nil {
+			return 1
+		}
+		return leaves(a) + leaves(b)
+	}
+	require.Greater(t, leaves(h), 300)
+	require.Equal(t, 1, leaves(new(History)))
+}

@@ -177,6 +177,7 @@ func goldenPart(w *strings.Builder, name, text string) {
 func (b *bench) stable(s string) string {
 	s = strings.ReplaceAll(s, b.dir, "DIR")
 	s = waited.ReplaceAllString(s, "pending after TIME")
+	s = aged.ReplaceAllString(s, "only TIME old")
 	s = logged.ReplaceAllString(s, "${1}TIME")
 	s = built.ReplaceAllString(s, "go1.N for OS/ARCH")
 	s = builtJSON.ReplaceAllString(s, `"go":"go1.N","platform":"OS/ARCH"`)
@@ -191,6 +192,7 @@ func (b *bench) stable(s string) string {
 
 var (
 	waited    = regexp.MustCompile(`pending after [0-9.a-zµ]+`)
+	aged      = regexp.MustCompile(`only [0-9hms]+ old`)
 	logged    = regexp.MustCompile(`(\btime[="]+:?"?)20[0-9T:.Z+-]+`)
 	built     = regexp.MustCompile(`go1[0-9.a-z]+ for [a-z]+/[a-z0-9]+`)
 	builtJSON = regexp.MustCompile(`"go":"go1[^"]*","platform":"[^"]*"`)

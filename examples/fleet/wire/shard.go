@@ -4,8 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"iter"
 	"strings"
 
 	"github.com/acmeauthz/acmeauthz/logparse"
@@ -18,15 +18,21 @@ import (
 
 // EncodeHistory returns a History as a shard or a snapshot.
 func EncodeHistory(h *logparse.History) ([]byte, error) {
+	data, _, err := encode(h)
+	return data, err
+}
+
+// encode is EncodeHistory, and tells the size before it is compressed.
+func encode(h *logparse.History) (data []byte, size int, err error) {
 	plain, err := h.MarshalJSON()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return w.EncodeAll(plain, nil), errors.Join(w.Close())
+	return w.EncodeAll(plain, nil), len(plain), w.Close()
 }
 
 // DecodeHistory reads what EncodeHistory returned, if it is at most limit bytes of JSON.
@@ -79,4 +85,21 @@ func DecodeShard(host string, data []byte) (*logparse.History, error) {
 // for parts of one log.
 func FileName(host, path string, number uint64) string {
 	return fmt.Sprintf("%s:%s-%016d", host, path, number%1e16)
+}
+
+// Pieces yields a History as shards of at most MaxMessage bytes each. If all of it is too large, its authorizations are dealt out.
+func Pieces(h *logparse.History) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) { pieces(h, yield) }
+}
+
+func pieces(h *logparse.History, yield func([]byte, error) bool) bool {
+	data, size, err := encode(h)
+	if err != nil || len(data) <= MaxMessage && size <= MaxShard {
+		return yield(data, err)
+	}
+	a, b := h.Halve()
+	if a == nil {
+		return yield(nil, fmt.Errorf("one record has %d bytes, too many for a message", size))
+	}
+	return pieces(a, yield) && pieces(b, yield)
 }

@@ -1,0 +1,230 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/acmeauthz/acmeauthz/examples/fleet/wire"
+	"github.com/acmeauthz/acmeauthz/logparse"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// How shards become parts of accounts.
+//
+//	SHARDS -> checked -> merged with those fetched together -> split by account -> ACCOUNTS -> acknowledged
+//
+// Invariants:
+//   - a shard is acknowledged when the server has all that was made of it: a hub that is killed before leaves it to another,
+//     and what comes twice merges to the same.
+//   - a shard that breaks the rules is refused and counted; it never keeps back others.
+//   - if there is no room in ACCOUNTS, shards wait where they are, and then agents do.
+
+// An ingester splits shards by account. Several, of any hubs, share the work.
+type ingester struct {
+	js     jetstream.JetStream
+	kv     jetstream.KeyValue
+	config *Config
+	stats  *counters
+
+	mu    sync.Mutex
+	known map[string]bool // tokens of accounts that have a lease key
+}
+
+// consumerName is the one that all hubs share.
+const consumerName = "hubs"
+
+const (
+	fetched    = 64 // shards that are split together
+	ackWait    = 30 * time.Second
+	nobodyWait = 2 * time.Second // for shards, before a look at ctx
+)
+
+// run splits shards until ctx ends.
+func (g *ingester) run(ctx context.Context) error {
+	c, err := g.js.CreateOrUpdateConsumer(ctx, wire.ShardStream, jetstream.ConsumerConfig{
+		Durable: consumerName, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait, MaxAckPending: 16 * fetched, MaxDeliver: -1,
+	})
+	if err != nil {
+		return fmt.Errorf("the consumer of %s: %w", wire.ShardStream, err)
+	}
+	for ctx.Err() == nil {
+		batch, err := c.Fetch(fetched, jetstream.FetchMaxWait(nobodyWait))
+		if err != nil {
+			g.config.log().Warn("shards cannot be fetched", "error", err)
+			pause(ctx, time.Second)
+			continue
+		}
+		var shards []jetstream.Msg
+		for m := range batch.Messages() {
+			shards = append(shards, m)
+			if meta, err := m.Metadata(); err == nil {
+				g.stats.lag.Store(meta.NumPending)
+			}
+		}
+		if len(shards) == 0 {
+			g.stats.lag.Store(0)
+			continue
+		}
+		if err := g.split(ctx, shards); err != nil && ctx.Err() == nil {
+			g.config.log().Warn("shards wait", "shards", len(shards), "error", err)
+			for _, m := range shards {
+				_ = m.NakWithDelay(time.Second)
+			}
+			pause(ctx, time.Second)
+		}
+	}
+	return nil
+}
+
+// split splits shards, and acknowledges them. If it fails they are to be delivered again.
+func (g *ingester) split(ctx context.Context, shards []jetstream.Msg) error {
+	var whole logparse.History
+	var good []jetstream.Msg
+	for _, m := range shards {
+		h, err := g.read(m)
+		if err != nil {
+			g.refuse(m, err)
+			continue
+		}
+		whole.Merge(h)
+		good = append(good, m)
+	}
+	for account, part := range whole.Split() {
+		if err := g.publish(ctx, account, part); err != nil {
+			return err
+		}
+	}
+	for _, m := range good {
+		if err := m.Ack(); err != nil {
+			return err
+		}
+		g.stats.shards.Add(1)
+		g.stats.bytes.Add(int64(len(m.Data())))
+	}
+	return nil
+}
+
+// read checks a shard.
+func (g *ingester) read(m jetstream.Msg) (*logparse.History, error) {
+	token, ok := strings.CutPrefix(m.Subject(), wire.ShardSubject(""))
+	if !ok {
+		return nil, fmt.Errorf("its subject is %q", m.Subject())
+	}
+	host, err := wire.HostName(token)
+	if err != nil {
+		return nil, err
+	}
+	h, err := wire.DecodeShard(host, m.Data())
+	if err != nil {
+		return nil, err
+	}
+	accounts := h.Split()
+	if len(accounts) > maxShardAccounts {
+		return nil, fmt.Errorf("it tells of %d accounts, more than %d", len(accounts), maxShardAccounts)
+	}
+	for account := range accounts {
+		if err := g.admit(account); err != nil {
+			return nil, err
+		}
+	}
+	return h, nil
+}
+
+// maxShardAccounts is how many accounts one shard may tell of: a host has a few.
+const maxShardAccounts = 100
+
+// admit reports whether an account may be known to the fleet.
+func (g *ingester) admit(account string) error {
+	if account == "" {
+		return nil
+	}
+	if !strings.HasPrefix(account, "https://") && !strings.HasPrefix(account, "http://") || len(account) > 512 || strings.ContainsFunc(account, isControl) {
+		return fmt.Errorf("%.80q is no account URL", account)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.known[wire.AccountToken(account)] && len(g.known) >= g.config.maxAccounts() {
+		return fmt.Errorf("there are %d accounts, which is the limit (Config.MaxAccounts)", len(g.known))
+	}
+	return nil
+}
+
+func isControl(r rune) bool { return r <= ' ' || r == 0x7f }
+
+// refuse drops a shard that breaks the rules, for ever.
+func (g *ingester) refuse(m jetstream.Msg, err error) {
+	g.stats.refused.Add(1)
+	g.config.log().Warn("shard refused", "subject", m.Subject(), "bytes", len(m.Data()), "error", err)
+	_ = m.TermWithReason("it breaks the rules")
+}
+
+// publish hands a part to whoever has its account, in as many messages as it takes.
+func (g *ingester) publish(ctx context.Context, account string, part *logparse.History) error {
+	if err := g.register(ctx, account); err != nil {
+		return err
+	}
+	return publishHistory(ctx, g.js, account, part)
+}
+
+// publishHistory publishes a History to ACCOUNTS. One that is too large is told event for event: it is cut at a time.
+func publishHistory(ctx context.Context, js jetstream.JetStream, account string, h *logparse.History) error {
+	for piece, err := range wire.Pieces(h) {
+		if err != nil {
+			return err
+		}
+		m := &nats.Msg{Subject: wire.AccountSubject(wire.AccountToken(account)), Data: piece, Header: nats.Header{}}
+		m.Header.Set(jetstream.MsgIDHeader, wire.MessageID(piece))
+		if _, err := js.PublishMsg(ctx, m); err != nil {
+			return fmt.Errorf("%s: %w", wire.AccountStream, err)
+		}
+	}
+	return nil
+}
+
+// register makes an account known to all hubs: it has a lease that nobody has taken.
+func (g *ingester) register(ctx context.Context, account string) error {
+	token := wire.AccountToken(account)
+	g.mu.Lock()
+	known := g.known[token]
+	g.mu.Unlock()
+	if known {
+		return nil
+	}
+	data, err := json.Marshal(wire.Lease{Account: account})
+	if err != nil {
+		return err
+	}
+	if _, err := g.kv.Create(ctx, wire.LeaseKey(token), data); err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
+		return fmt.Errorf("the account %s: %w", account, err)
+	}
+	g.learn(token)
+	return nil
+}
+
+// learn notes that an account has a lease key.
+func (g *ingester) learn(token string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.known[token] = true
+}
+
+// counters are what a hub counts.
+type counters struct {
+	shards, refused, bytes, merged, snapshots, snapshotBytes, takeovers, renewalsFailed, settled, failed atomic.Int64
+	lag                                                                                                  atomic.Uint64
+}
+
+// pause waits, unless ctx ends before.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
