@@ -33,17 +33,19 @@ type ingester struct {
 	config *Config
 	stats  *counters
 
-	mu    sync.Mutex
-	known map[string]bool // tokens of accounts that have a lease key
+	mu       sync.Mutex
+	known    map[string]bool // tokens of accounts that have a lease key
+	admitted map[string]bool // and of those that are to have one
+	brought  map[string]int  // how many of these were new when a host told of them
 }
 
 // consumerName is the one that all hubs share.
 const consumerName = "hubs"
 
 const (
-	fetched    = 64 // shards that are split together
-	ackWait    = 30 * time.Second
-	nobodyWait = 2 * time.Second // for shards, before a look at ctx
+	fetched  = 64                    // shards that are split together, at most
+	together = 20 * time.Millisecond // how long they wait for each other
+	ackWait  = 30 * time.Second
 )
 
 // run splits shards until ctx ends.
@@ -54,23 +56,18 @@ func (g *ingester) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the consumer of %s: %w", wire.ShardStream, err)
 	}
-	for ctx.Err() == nil {
-		batch, err := c.Fetch(fetched, jetstream.FetchMaxWait(nobodyWait))
+	all, err := c.Messages(jetstream.PullMaxMessages(4 * fetched))
+	if err != nil {
+		return err
+	}
+	defer all.Stop()
+	for {
+		shards, err := g.next(ctx, all)
 		if err != nil {
-			g.config.log().Warn("shards cannot be fetched", "error", err)
-			pause(ctx, time.Second)
-			continue
-		}
-		var shards []jetstream.Msg
-		for m := range batch.Messages() {
-			shards = append(shards, m)
-			if meta, err := m.Metadata(); err == nil {
-				g.stats.lag.Store(meta.NumPending)
-			}
+			return err
 		}
 		if len(shards) == 0 {
-			g.stats.lag.Store(0)
-			continue
+			return nil
 		}
 		if err := g.split(ctx, shards); err != nil && ctx.Err() == nil {
 			g.config.log().Warn("shards wait", "shards", len(shards), "error", err)
@@ -80,7 +77,28 @@ func (g *ingester) run(ctx context.Context) error {
 			pause(ctx, time.Second)
 		}
 	}
-	return nil
+}
+
+// next returns the shards that there are, and waits for one. It returns none when ctx has ended.
+func (g *ingester) next(ctx context.Context, all jetstream.MessagesContext) (shards []jetstream.Msg, err error) {
+	for len(shards) < fetched {
+		option := jetstream.NextContext(ctx)
+		if len(shards) > 0 {
+			option = jetstream.NextMaxWait(together)
+		}
+		m, err := all.Next(option)
+		switch {
+		case err != nil && (len(shards) > 0 || ctx.Err() != nil):
+			return shards, nil
+		case err != nil:
+			return nil, err
+		}
+		shards = append(shards, m)
+		if meta, err := m.Metadata(); err == nil {
+			g.stats.lag.Store(meta.NumPending)
+		}
+	}
+	return shards, nil
 }
 
 // split splits shards, and acknowledges them. If it fails they are to be delivered again.
@@ -130,7 +148,7 @@ func (g *ingester) read(m jetstream.Msg) (*logparse.History, error) {
 		return nil, fmt.Errorf("it tells of %d accounts, more than %d", len(accounts), maxShardAccounts)
 	}
 	for account := range accounts {
-		if err := g.admit(account); err != nil {
+		if err := g.admit(host, account); err != nil {
 			return nil, err
 		}
 	}
@@ -141,7 +159,7 @@ func (g *ingester) read(m jetstream.Msg) (*logparse.History, error) {
 const maxShardAccounts = 100
 
 // admit reports whether an account may be known to the fleet.
-func (g *ingester) admit(account string) error {
+func (g *ingester) admit(host, account string) error {
 	if account == "" {
 		return nil
 	}
@@ -150,9 +168,17 @@ func (g *ingester) admit(account string) error {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.known[wire.AccountToken(account)] && len(g.known) >= g.config.maxAccounts() {
-		return fmt.Errorf("there are %d accounts, which is the limit (Config.MaxAccounts)", len(g.known))
+	token := wire.AccountToken(account)
+	switch {
+	case g.admitted[token]:
+		return nil
+	case len(g.admitted) >= g.config.maxAccounts():
+		return fmt.Errorf("there are %d accounts, which is the limit (Config.MaxAccounts)", len(g.admitted))
+	case g.brought[host] >= g.config.maxHostAccounts():
+		return fmt.Errorf("the host has brought %d accounts, which is the limit (Config.MaxHostAccounts)", g.brought[host])
 	}
+	g.admitted[token] = true
+	g.brought[host]++
 	return nil
 }
 
@@ -212,7 +238,7 @@ func (g *ingester) register(ctx context.Context, account string) error {
 func (g *ingester) learn(token string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.known[token] = true
+	g.known[token], g.admitted[token] = true, true
 }
 
 // counters are what a hub counts.

@@ -133,7 +133,7 @@ func (l *lease) fenced(ctx context.Context, key string, data []byte, options ...
 func (l *lease) valid() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return time.Now().Before(l.until) && l.context.Err() == nil
+	return time.Now().Before(l.until) && !errors.Is(context.Cause(l.context), ErrLost)
 }
 
 // expire ends the lease if it was not renewed.

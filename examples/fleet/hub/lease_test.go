@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const account = "https://ca.test/acme/acct/1"
+const accountURL = "https://ca.test/acme/acct/1"
 
 // clusters runs a test on one server, and on three.
 func clusters(t *testing.T, test func(*testing.T, *servertest.Cluster, jetstream.JetStream)) {
@@ -39,10 +39,10 @@ func bucket(t *testing.T, js jetstream.JetStream) jetstream.KeyValue {
 func taken(t *testing.T, js jetstream.JetStream, hub string, life time.Duration) *lease {
 	t.Helper()
 	kv, revision := bucket(t, js), uint64(0)
-	if e, err := kv.Get(t.Context(), wire.LeaseKey(wire.AccountToken(account))); err == nil {
+	if e, err := kv.Get(t.Context(), wire.LeaseKey(wire.AccountToken(accountURL))); err == nil {
 		revision = e.Revision()
 	}
-	l, err := take(t.Context(), js, kv, hub, account, revision, life)
+	l, err := take(t.Context(), js, kv, hub, accountURL, revision, life)
 	require.NoError(t, err)
 	t.Cleanup(func() { l.timer.Stop() })
 	return l
@@ -89,7 +89,7 @@ func TestFence(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "1", string(e.Value()))
 
-		_, err = take(t.Context(), js, bucket(t, js), "hub3", account, old.revision, time.Minute)
+		_, err = take(t.Context(), js, bucket(t, js), "hub3", accountURL, old.revision, time.Minute)
 		require.ErrorIs(t, err, ErrLost, "the revision is an old one")
 	})
 }

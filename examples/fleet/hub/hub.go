@@ -1,0 +1,428 @@
+// Package hub is the middle of a fleet: it splits what agents send by account,
+// keeps a History of each account, and does something about what leaked. Any
+// number of hubs may run; each account is one hub's at a time.
+package hub
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"hash/fnv"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/acmeauthz/acmeauthz/account"
+	"github.com/acmeauthz/acmeauthz/authz"
+	"github.com/acmeauthz/acmeauthz/examples/fleet/wire"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+type logger = *slog.Logger
+
+// A Config says how a hub works. Name is required.
+type Config struct {
+	// Name tells hubs apart. Two must not have the same.
+	Name string
+
+	// Version is told to people.
+	Version string
+
+	// Accounts have the keys. An account that is none of them is watched only.
+	Accounts []*account.Account
+
+	// Policies say what is done, per account; the first that fits counts. If none
+	// does, what leaked is cleared in the way that costs least.
+	Policies []Policy
+
+	// Apply does what is planned. If it is false, and the policy does not say
+	// otherwise, nothing is changed.
+	Apply bool
+
+	// Profiles go before those of authz.
+	Profiles []authz.Profile
+
+	// Transport sends the requests to CAs. If it is nil, it is http.DefaultTransport.
+	Transport http.RoundTripper
+
+	// Parallelism is the most requests of one account that are under way at once.
+	// If it is zero, it is that of authz.Manager.
+	Parallelism int
+
+	// KeepYounger is that of authz.Policy.
+	KeepYounger time.Duration
+
+	// LeaseLife is how long an account stays with a hub that says nothing: so
+	// long, and a third of it, nobody works on the accounts of one that was
+	// killed. If it is zero, it is 15 seconds.
+	LeaseLife time.Duration
+
+	// SaveEvery is how often an account's snapshot is made, if something is new.
+	// If it is zero, it is 15 seconds.
+	SaveEvery time.Duration
+
+	// SweepEvery is how often authorizations that are still pending are looked at
+	// again. If it is zero, it is an hour. New ones are looked at when the account
+	// has been saved.
+	SweepEvery time.Duration
+
+	// Recent is that of logparse.History: for how long a run that has not ended is
+	// taken to be at work.
+	Recent time.Duration
+
+	// Retention is after how long what is over is forgotten, and entries of
+	// journals. If it is zero, it is 90 days.
+	Retention time.Duration
+
+	// MaxAccounts bounds how many accounts there may be, MaxHostAccounts how many
+	// of them one host can make known to a hub, so that no host uses them up. If
+	// they are zero, they are 10,000 and 100. MaxAuthorizations bounds those of one
+	// account; zero is no bound.
+	MaxAccounts, MaxHostAccounts, MaxAuthorizations int
+
+	// Logger receives what happens. If it is nil, nothing is logged.
+	Logger *slog.Logger
+}
+
+func (c *Config) log() *slog.Logger {
+	if c.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return c.Logger
+}
+func (c *Config) life() time.Duration       { return cmp.Or(c.LeaseLife, 15*time.Second) }
+func (c *Config) saveEvery() time.Duration  { return cmp.Or(c.SaveEvery, 15*time.Second) }
+func (c *Config) sweepEvery() time.Duration { return cmp.Or(c.SweepEvery, time.Hour) }
+func (c *Config) retention() time.Duration  { return cmp.Or(c.Retention, 90*24*time.Hour) }
+func (c *Config) maxAccounts() int          { return cmp.Or(c.MaxAccounts, 10_000) }
+func (c *Config) maxHostAccounts() int      { return cmp.Or(c.MaxHostAccounts, 100) }
+
+// A Hub is one of a fleet's. Make one with New.
+type Hub struct {
+	config    Config
+	js        jetstream.JetStream
+	accounts  jetstream.KeyValue
+	hubs      jetstream.KeyValue
+	histories jetstream.ObjectStore
+	ingester  *ingester
+	stats     counters
+	started   time.Time
+	limiters  limiters
+
+	mu      sync.Mutex
+	leases  map[string]sighting // of all accounts, by token
+	members map[string]member   // hubs that are alive, by name
+	owned   map[string]*owned
+	beaten  time.Time // the last heartbeat that the server has
+}
+
+// A sighting is a lease as another hub wrote it, and since when it has not changed, by this hub's clock.
+type sighting struct {
+	lease    wire.Lease
+	revision uint64
+	since    time.Time
+}
+
+// A member is a hub, and when it was heard last, by this hub's clock.
+type member struct {
+	keys map[string]bool
+	seen time.Time
+}
+
+// New returns a hub on a server that was set up.
+func New(ctx context.Context, js jetstream.JetStream, config Config) (*Hub, error) {
+	if _, err := wire.HostToken(config.Name); err != nil {
+		return nil, err
+	}
+	h := &Hub{config: config, js: js, started: time.Now(), leases: make(map[string]sighting), members: make(map[string]member), owned: make(map[string]*owned)}
+	var err error
+	if h.accounts, err = js.KeyValue(ctx, wire.AccountBucket); err != nil {
+		return nil, err
+	}
+	if h.hubs, err = js.KeyValue(ctx, wire.HubBucket); err != nil {
+		return nil, err
+	}
+	if h.histories, err = js.ObjectStore(ctx, wire.HistoryStore); err != nil {
+		return nil, err
+	}
+	h.ingester = &ingester{js: js, kv: h.accounts, config: &h.config, stats: &h.stats, known: make(map[string]bool), admitted: make(map[string]bool), brought: make(map[string]int)}
+	return h, nil
+}
+
+// Run works until ctx ends; then the accounts are given back. It returns an error
+// only if it could not begin.
+func (h *Hub) Run(ctx context.Context) error {
+	leases, err := h.accounts.Watch(ctx, "lease.*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = leases.Stop() }()
+	members, err := h.hubs.WatchAll(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = members.Stop() }()
+
+	var group sync.WaitGroup
+	defer group.Wait()
+	group.Go(func() {
+		for ctx.Err() == nil {
+			if err := h.ingester.run(ctx); err != nil {
+				h.config.log().Warn("shards are not split", "error", err)
+				pause(ctx, time.Second)
+			}
+		}
+	})
+	group.Go(func() { h.renewals(ctx) })
+	tick := time.NewTicker(h.config.life() / 3)
+	defer tick.Stop()
+	h.beat(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			h.leave()
+			return nil
+		case e, ok := <-leases.Updates():
+			if ok && e != nil {
+				h.sawLease(e)
+			}
+		case e, ok := <-members.Updates():
+			if ok && e != nil {
+				h.sawMember(e)
+			}
+		case <-tick.C:
+			h.beat(ctx)
+			h.takeAll(ctx, &group)
+		}
+	}
+}
+
+// leave takes the hub off the list.
+func (h *Hub) leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	token, _ := wire.HostToken(h.config.Name)
+	_ = h.hubs.Delete(ctx, token)
+}
+
+func (h *Hub) sawLease(e jetstream.KeyValueEntry) {
+	token := strings.TrimPrefix(e.Key(), wire.LeaseKey(""))
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if e.Operation() != jetstream.KeyValuePut {
+		delete(h.leases, token)
+		return
+	}
+	s := sighting{revision: e.Revision(), since: time.Now()}
+	if json.Unmarshal(e.Value(), &s.lease) == nil {
+		h.leases[token] = s
+		h.ingester.learn(token)
+	}
+}
+
+func (h *Hub) sawMember(e jetstream.KeyValueEntry) {
+	name, err := wire.HostName(e.Key())
+	if err != nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var s wire.HubState
+	if e.Operation() != jetstream.KeyValuePut || json.Unmarshal(e.Value(), &s) != nil {
+		delete(h.members, name)
+		return
+	}
+	m := member{keys: make(map[string]bool, len(s.Keys)), seen: time.Now()}
+	for _, k := range s.Keys {
+		m.keys[k] = true
+	}
+	h.members[name] = m
+}
+
+// beat tells that the hub is alive.
+func (h *Hub) beat(ctx context.Context) {
+	s := wire.HubState{
+		Schema: wire.HubSchema, Hub: h.config.Name, Version: h.config.Version, Started: h.started.UTC(), Seen: time.Now().UTC(),
+		Keys: []string{}, Lag: h.stats.lag.Load(),
+	}
+	for _, a := range h.config.Accounts {
+		if a.URL != "" {
+			s.Keys = append(s.Keys, wire.AccountToken(a.URL))
+		}
+	}
+	h.mu.Lock()
+	s.Accounts = len(h.owned)
+	h.mu.Unlock()
+	data, err := json.Marshal(&s)
+	if err != nil {
+		return
+	}
+	token, _ := wire.HostToken(h.config.Name)
+	limited, cancel := context.WithTimeout(ctx, h.config.life()/3)
+	defer cancel()
+	if _, err := h.hubs.Put(limited, token, data); err != nil {
+		h.config.log().Warn("heartbeat was not sent", "error", err)
+		return
+	}
+	h.mu.Lock()
+	h.beaten = time.Now()
+	h.mu.Unlock()
+}
+
+// over is how long something must not have changed to be given up.
+func (h *Hub) over() time.Duration { return h.config.life() * 4 / 3 }
+
+// best is the hub that should have an account: by rendezvous hashing over those that are alive, with those that have its
+// key before the others. It only spreads the work; who has it is up to the lease.
+func (h *Hub) best(token string) string {
+	type candidate struct {
+		name string
+		key  bool
+		hash uint64
+	}
+	var all []candidate
+	for name, m := range h.members {
+		if time.Since(m.seen) < h.over() {
+			f := fnv.New64a()
+			_, _ = f.Write([]byte(name + "\x00" + token))
+			all = append(all, candidate{name, m.keys[token], mix(f.Sum64())})
+		}
+	}
+	if len(all) == 0 {
+		return h.config.Name
+	}
+	return slices.MaxFunc(all, func(a, b candidate) int {
+		if a.key != b.key {
+			if a.key {
+				return 1
+			}
+			return -1
+		}
+		return cmp.Or(cmp.Compare(a.hash, b.hash), strings.Compare(a.name, b.name))
+	}).name
+}
+
+// mix spreads the bits of a hash, of which FNV leaves the high ones much alike.
+func mix(x uint64) uint64 {
+	x ^= x >> 33
+	x *= 0xff51afd7ed558ccd
+	x ^= x >> 33
+	return x
+}
+
+// shouldLeave reports whether another hub should have an account.
+func (h *Hub) shouldLeave(token string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.best(token) != h.config.Name
+}
+
+// takeAll takes the accounts that are this hub's and nobody has.
+func (h *Hub) takeAll(ctx context.Context, group *sync.WaitGroup) {
+	h.mu.Lock()
+	var free []sighting
+	for token, s := range h.leases {
+		taken := s.lease.Hub != "" && time.Since(s.since) < h.over()
+		if h.owned[token] == nil && !taken && h.best(token) == h.config.Name {
+			free = append(free, s)
+		}
+	}
+	h.mu.Unlock()
+	for _, s := range free {
+		if ctx.Err() != nil {
+			return
+		}
+		h.take(ctx, s, group)
+	}
+}
+
+func (h *Hub) take(ctx context.Context, s sighting, group *sync.WaitGroup) {
+	l, err := take(ctx, h.js, h.accounts, h.config.Name, s.lease.Account, s.revision, h.config.life())
+	if err != nil {
+		if !errors.Is(err, ErrLost) {
+			h.config.log().Warn("account cannot be taken", "account", s.lease.Account, "error", err)
+		}
+		return
+	}
+	if s.lease.Hub != "" {
+		h.stats.takeovers.Add(1)
+	}
+	o := &owned{
+		hub: h, lease: l, journal: newJournal(l, h.config.retention()), account: s.lease.Account, token: l.token,
+		log: h.config.log().With("account", s.lease.Account, "hub", h.config.Name, "epoch", l.epoch),
+	}
+	o.log.Info("account taken", "from", s.lease.Hub)
+	h.mu.Lock()
+	h.owned[o.token] = o
+	h.mu.Unlock()
+	group.Go(func() {
+		o.run()
+		o.log.Info("account left")
+		h.mu.Lock()
+		delete(h.owned, o.token)
+		h.mu.Unlock()
+	})
+}
+
+// renewals renews all leases, until ctx ends.
+func (h *Hub) renewals(ctx context.Context) {
+	tick := time.NewTicker(h.config.life() / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		h.mu.Lock()
+		var all []*owned
+		for _, o := range h.owned {
+			all = append(all, o)
+		}
+		h.mu.Unlock()
+		var group sync.WaitGroup
+		slots := make(chan struct{}, 16)
+		for _, o := range all {
+			slots <- struct{}{}
+			group.Go(func() {
+				defer func() { <-slots }()
+				if err := o.lease.renew(ctx); err != nil && ctx.Err() == nil && o.lease.context.Err() == nil {
+					h.stats.renewalsFailed.Add(1)
+					o.log.Warn("lease was not renewed", "error", err)
+				}
+			})
+		}
+		group.Wait()
+	}
+}
+
+// Stats are what a hub has counted since it was started.
+type Stats struct {
+	Shards, Refused, Bytes, Merged int64 // shards split, refused, their bytes; messages merged
+	Snapshots, SnapshotBytes       int64
+	Takeovers, RenewalsFailed      int64
+	Settled, Failed                int64  // authorizations
+	Lag                            uint64 // shards that wait, when some were fetched last
+	Accounts                       int
+	Connected                      bool // the server has answered lately
+	Heartbeat                      time.Time
+	States                         []wire.AccountState // of its accounts
+}
+
+// Stats returns what was counted. It is safe for concurrent use with Run.
+func (h *Hub) Stats() Stats {
+	s := Stats{
+		Shards: h.stats.shards.Load(), Refused: h.stats.refused.Load(), Bytes: h.stats.bytes.Load(), Merged: h.stats.merged.Load(),
+		Snapshots: h.stats.snapshots.Load(), SnapshotBytes: h.stats.snapshotBytes.Load(), Takeovers: h.stats.takeovers.Load(),
+		RenewalsFailed: h.stats.renewalsFailed.Load(), Settled: h.stats.settled.Load(), Failed: h.stats.failed.Load(), Lag: h.stats.lag.Load(),
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s.Accounts, s.Heartbeat = len(h.owned), h.beaten
+	s.Connected = !h.beaten.IsZero() && time.Since(h.beaten) < h.over()
+	return s
+}
