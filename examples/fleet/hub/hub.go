@@ -243,6 +243,9 @@ func (h *Hub) sawMember(e jetstream.KeyValueEntry) {
 	h.members[name] = m
 }
 
+// maxKeys is how many accounts a heartbeat names, of those whose keys the hub has: a value of a bucket is bounded.
+const maxKeys = 2000
+
 // beat tells that the hub is alive.
 func (h *Hub) beat(ctx context.Context) {
 	s := wire.HubState{
@@ -250,7 +253,7 @@ func (h *Hub) beat(ctx context.Context) {
 		Keys: []string{}, Lag: h.stats.lag.Load(),
 	}
 	for _, a := range h.config.Accounts {
-		if a.URL != "" {
+		if a.URL != "" && len(s.Keys) < maxKeys {
 			s.Keys = append(s.Keys, wire.AccountToken(a.URL))
 		}
 	}

@@ -15,7 +15,6 @@ import (
 	"github.com/acmeauthz/acmeauthz/account"
 	"github.com/acmeauthz/acmeauthz/authz"
 	"github.com/acmeauthz/acmeauthz/examples/fleet/server"
-	"github.com/acmeauthz/acmeauthz/examples/fleet/server/servertest"
 	"github.com/acmeauthz/acmeauthz/examples/fleet/wire"
 	"github.com/acmeauthz/acmeauthz/internal/fakeca"
 	"github.com/acmeauthz/acmeauthz/logparse"
@@ -30,14 +29,14 @@ type bench struct {
 	t        *testing.T
 	ca       *fakeca.CA
 	accounts []*account.Account
-	cluster  *servertest.Cluster
+	cluster  *cluster
 	js       jetstream.JetStream
 	whole    logparse.History // all that was published
 }
 
 func newBench(t *testing.T, servers, accounts int, config fakeca.Config) *bench {
 	t.Helper()
-	b := &bench{t: t, ca: fakeca.New(config), cluster: servertest.Start(t, servers)}
+	b := &bench{t: t, ca: fakeca.New(config), cluster: startCluster(t, servers)}
 	b.js = b.cluster.Setup(server.Settings{})
 	for range accounts {
 		c := b.ca.NewAccount()
@@ -90,7 +89,7 @@ func (b *bench) send(host string, h *logparse.History) {
 // A running hub.
 type running struct {
 	*Hub
-	nc   *nats.Conn
+	nc   *server.Connection
 	stop func()
 	done chan struct{}
 }

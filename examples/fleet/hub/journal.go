@@ -32,8 +32,8 @@ type journal struct {
 	err      error
 }
 
-// maxWrite is how many entries one write has at most.
-const maxWrite = 500
+// maxWrite is how many entries one write has at most: a value of the bucket has MaxState bytes, and an entry less than 4 KiB.
+const maxWrite = 12
 
 func newJournal(l *lease, age time.Duration) *journal {
 	j := &journal{lease: l, age: age}
@@ -47,6 +47,7 @@ func (j *journal) Append(e authz.JournalEntry) error {
 		e.Time = time.Now()
 	}
 	e.Time = e.Time.UTC()
+	e.Error = e.Error[:min(len(e.Error), 1<<10)]
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.err != nil {

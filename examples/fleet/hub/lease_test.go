@@ -10,7 +10,6 @@ import (
 
 	"github.com/acmeauthz/acmeauthz/authz"
 	"github.com/acmeauthz/acmeauthz/examples/fleet/server"
-	"github.com/acmeauthz/acmeauthz/examples/fleet/server/servertest"
 	"github.com/acmeauthz/acmeauthz/examples/fleet/wire"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
@@ -19,10 +18,10 @@ import (
 const accountURL = "https://ca.test/acme/acct/1"
 
 // clusters runs a test on one server, and on three.
-func clusters(t *testing.T, test func(*testing.T, *servertest.Cluster, jetstream.JetStream)) {
+func clusters(t *testing.T, test func(*testing.T, *cluster, jetstream.JetStream)) {
 	for name, n := range map[string]int{"one server": 1, "three servers": 3} {
 		t.Run(name, func(t *testing.T) {
-			c := servertest.Start(t, n)
+			c := startCluster(t, n)
 			test(t, c, c.Setup(server.Settings{}))
 		})
 	}
@@ -59,7 +58,7 @@ func entries(t *testing.T, j *journal) (urls []string) {
 
 // TestFence has an owner that does not know that it has lost the account.
 func TestFence(t *testing.T) {
-	clusters(t, func(t *testing.T, c *servertest.Cluster, js jetstream.JetStream) {
+	clusters(t, func(t *testing.T, c *cluster, js jetstream.JetStream) {
 		old := taken(t, js, "hub1", time.Minute)
 		before := newJournal(old, time.Hour)
 		go before.run()
@@ -96,7 +95,7 @@ func TestFence(t *testing.T) {
 
 // TestFenceLeader goes on when the server that leads the bucket is gone, and the fence holds there.
 func TestFenceLeader(t *testing.T) {
-	c := servertest.Start(t, 3)
+	c := startCluster(t, 3)
 	js := c.Setup(server.Settings{})
 	old := taken(t, js, "hub1", time.Minute)
 	j := newJournal(old, time.Hour)
@@ -116,7 +115,7 @@ func TestFenceLeader(t *testing.T) {
 
 // TestJournalWriters has many writers, whose entries go together; all are there, in the order of each.
 func TestJournalWriters(t *testing.T) {
-	clusters(t, func(t *testing.T, c *servertest.Cluster, js jetstream.JetStream) {
+	clusters(t, func(t *testing.T, c *cluster, js jetstream.JetStream) {
 		l := taken(t, js, "hub1", time.Minute)
 		j := newJournal(l, time.Hour)
 		go j.run()
@@ -148,7 +147,7 @@ func TestJournalWriters(t *testing.T) {
 
 // TestGuard refuses requests of who has lost the account, and ends those that are under way.
 func TestGuard(t *testing.T) {
-	js := servertest.Start(t, 1).Setup(server.Settings{})
+	js := startCluster(t, 1).Setup(server.Settings{})
 	l := taken(t, js, "hub1", time.Minute)
 	arrived, release := make(chan struct{}), make(chan struct{})
 	ca := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -178,7 +177,7 @@ func TestGuard(t *testing.T) {
 
 // TestLeaseExpires ends the lease of who cannot renew it, by its own clock.
 func TestLeaseExpires(t *testing.T) {
-	c := servertest.Start(t, 1)
+	c := startCluster(t, 1)
 	js := c.Setup(server.Settings{})
 	l := taken(t, js, "hub1", 300*time.Millisecond)
 	j := newJournal(l, time.Hour)
@@ -194,7 +193,7 @@ func TestLeaseExpires(t *testing.T) {
 
 // TestLostRenewal finds a renewal whose answer was lost to be its own.
 func TestLostRenewal(t *testing.T) {
-	js := servertest.Start(t, 1).Setup(server.Settings{})
+	js := startCluster(t, 1).Setup(server.Settings{})
 	l := taken(t, js, "hub1", time.Minute)
 	stored := l.revision
 	require.NoError(t, l.renew(t.Context()))

@@ -1,227 +1,229 @@
-// Package server is the NATS side of a fleet: a server in the process, for those
-// who run none; connections with TLS and credentials; and the streams, buckets
-// and bounds that package wire names.
+// Package server is what a fleet needs of NATS: a server inside the process, the way to any server, the streams and
+// buckets of package wire, and who may do what.
+//
+//	Start      a NATS server with JetStream, from defaults or from nats-server's own configuration file
+//	Connect    to it, or to any other: TLS, credentials, an inbox of one's own, reconnects for ever
+//	Publisher  publishes and waits for the acknowledgement; its errors tell "later" from "never"
+//	Setup      makes and updates streams and buckets; Verify only looks whether they are there
+//	Permissions prints who may do what, for a configuration file
+//
+// Invariants:
+//   - nothing listens beyond loopback unless a configuration file says so.
+//   - Setup never deletes: neither a stream nor a message.
+//   - no password, seed or token is logged or in an error.
 package server
 
 import (
+	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/netip"
 	"os"
+	"strconv"
+	"sync"
 	"time"
 
-	natsserver "github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
+	nats "github.com/nats-io/nats-server/v2/server"
 )
 
-// Options says how the server in the process runs. The zero Options is a server
-// on 127.0.0.1:4222 whose data is in a temporary directory of its own.
+// DefaultListen is where an embedded server listens.
+const DefaultListen = "127.0.0.1:4222"
+
+// DefaultURL is the URL of an embedded server that listens at DefaultListen.
+const DefaultURL = "nats://" + DefaultListen
+
+// Options say how an embedded server runs. StoreDir must be set, here or in the configuration file.
 type Options struct {
-	// Config is a configuration file of nats-server, for all that is not below:
-	// TLS, accounts, a cluster. If it is set, Host, Port and Store count only
-	// where the file does not say.
-	Config string
-
-	Host string // empty is 127.0.0.1
-	Port int    // 0 is 4222, -1 a free one
-
-	// Store is the directory for the data; it is made.
-	Store string
-
-	Logger *slog.Logger // nil logs nothing
-}
-
-// readyLimit is how long a server may take until clients can connect.
-const readyLimit = 30 * time.Second
-
-// A Server is a NATS server in the process. End it with Close.
-type Server struct{ server *natsserver.Server }
-
-// Start starts a server, and returns when clients can connect. Each write is on
-// the disk when it is acknowledged, unless the configuration file says otherwise:
-// there may be no other copy.
-func Start(o Options) (*Server, error) {
-	options := &natsserver.Options{}
-	if o.Config != "" {
-		var err error
-		if options, err = natsserver.ProcessConfigFile(o.Config); err != nil {
-			return nil, fmt.Errorf("the server's configuration %s: %w", o.Config, err)
-		}
-	}
-	options.JetStream, options.NoSigs = true, true
-	if options.Host == "" {
-		options.Host = "127.0.0.1"
-		if o.Host != "" {
-			options.Host = o.Host
-		}
-	}
-	if options.Port == 0 {
-		options.Port = o.Port
-	}
-	if options.StoreDir == "" {
-		options.StoreDir = o.Store
-	}
-	if o.Config == "" {
-		options.SyncAlways = true
-	}
-	s, err := natsserver.NewServer(options)
-	if err != nil {
-		return nil, fmt.Errorf("the server in the process: %w", err)
-	}
-	if o.Logger != nil {
-		s.SetLoggerV2(logger{o.Logger}, false, false, false)
-	}
-	s.Start()
-	if !s.ReadyForConnections(readyLimit) {
-		s.Shutdown()
-		return nil, fmt.Errorf("the server in the process was not ready after %s: is port %d of %s in use? --listen names another", readyLimit, options.Port, options.Host)
-	}
-	return &Server{s}, nil
-}
-
-// URL is where clients connect.
-func (s *Server) URL() string { return s.server.ClientURL() }
-
-// Close ends the server, and waits for that.
-func (s *Server) Close() {
-	s.server.Shutdown()
-	s.server.WaitForShutdown()
-}
-
-// A logger hands the server's lines on.
-type logger struct{ log *slog.Logger }
-
-func (l logger) Noticef(format string, v ...any) { l.log.Debug(fmt.Sprintf(format, v...)) }
-func (l logger) Warnf(format string, v ...any)   { l.log.Warn(fmt.Sprintf(format, v...)) }
-func (l logger) Fatalf(format string, v ...any)  { l.log.Error(fmt.Sprintf(format, v...)) }
-func (l logger) Errorf(format string, v ...any)  { l.log.Error(fmt.Sprintf(format, v...)) }
-func (l logger) Debugf(format string, v ...any)  { l.log.Debug(fmt.Sprintf(format, v...)) }
-func (l logger) Tracef(format string, v ...any)  { l.log.Debug(fmt.Sprintf(format, v...)) }
-
-// Access says how to connect to a server.
-type Access struct {
-	// URLs are those of the servers of a cluster, separated by commas.
-	URLs string
-
-	// Name is the connection's, for the server's own listings.
+	// Name of the server in logs and in a cluster; empty is a random one.
 	Name string
 
-	// Inbox is what the subjects of answers to this client begin with, so that
-	// permissions can keep others from reading them. If it is empty, it is _INBOX.
-	Inbox string
+	// StoreDir is the directory of streams and buckets. It is made if it is missing, for this user alone.
+	StoreDir string
 
-	Credentials  string // a file with a JWT and an nkey seed (.creds)
-	NKey         string // a file with an nkey seed
-	CA           string // a file with the roots of the server's certificate, in PEM
-	Cert, TLSKey string // files with the client's certificate and its key
+	// Listen is the address for clients; empty is DefaultListen, or what the configuration file says. With port 0 a free
+	// port is taken. An address that is not loopback is refused unless there is a configuration file: everybody who reaches
+	// it could read and write everything.
+	Listen string
 
-	Logger *slog.Logger // nil logs nothing
+	// ConfigFile is a configuration file of nats-server: TLS, accounts, cluster, leaf nodes and all else. What is set here
+	// goes before it. JetStream is on, whether the file says so or not.
+	ConfigFile string
+
+	// NoSync leaves it to the operating system when what was acknowledged reaches the disk. It is faster, and loses up to
+	// two minutes if the machine loses power; a process that is killed loses nothing either way. Without a configuration
+	// file, the zero value syncs before it acknowledges; with one, the file's sync_interval counts.
+	NoSync bool
+
+	// Logger gets what the server has to say; nil discards it.
+	Logger *slog.Logger
 }
 
-// Connect connects, and keeps connecting for ever when the connection is lost.
-// The first connection must succeed. Close the connection when it is done with.
-func Connect(a Access) (*nats.Conn, error) {
-	log := a.Logger
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
-	options := []nats.Option{
-		nats.Name(a.Name), nats.MaxReconnects(-1), nats.ReconnectWait(500 * time.Millisecond), nats.ReconnectJitter(500*time.Millisecond, time.Second),
-		nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2), nats.ReconnectBufSize(-1), nats.RetryOnFailedConnect(false),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { log.Warn("connection lost", "error", err) }),
-		nats.ReconnectHandler(func(c *nats.Conn) { log.Info("connected again", "url", c.ConnectedUrlRedacted()) }),
-		nats.ErrorHandler(func(_ *nats.Conn, s *nats.Subscription, err error) { log.Warn("refused by the server", "error", err) }),
-	}
-	if a.Inbox != "" {
-		options = append(options, nats.CustomInboxPrefix(a.Inbox))
-	}
-	secure, err := a.security()
+// A Server is a NATS server inside the process. It is safe for concurrent use. End it with Close.
+type Server struct {
+	nats   *nats.Server
+	config Options
+	once   sync.Once
+}
+
+// Start starts a server, and waits until clients can connect and JetStream answers, or ctx is done. A server of a
+// cluster is ready when the cluster has a leader: start them all at once.
+func Start(ctx context.Context, config Options) (*Server, error) {
+	options, err := config.options()
 	if err != nil {
 		return nil, err
 	}
-	c, err := nats.Connect(a.URLs, append(options, secure...)...)
+	server, err := nats.NewServer(options)
 	if err != nil {
-		return nil, fmt.Errorf("no connection to %s: %w", a.URLs, err)
+		return nil, fmt.Errorf("the NATS server cannot be made: %w", err)
 	}
-	return c, nil
+	log := &logger{to: cmp.Or(config.Logger, slog.New(slog.DiscardHandler)), fatal: make(chan string, 1)}
+	server.SetLoggerV2(log, log.debugs(), false, false) // never a trace: it has what clients send
+	server.Start()
+	s := &Server{nats: server, config: config}
+	if err := s.wait(ctx, log); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
 }
 
-// security is what proves who both ends are.
-func (a Access) security() (options []nats.Option, err error) {
-	if a.Credentials != "" {
-		if err := readable(a.Credentials); err != nil {
-			return nil, fmt.Errorf("the credentials: %w", err)
+// options are nats-server's.
+func (o Options) options() (*nats.Options, error) {
+	options := &nats.Options{}
+	if o.ConfigFile != "" {
+		var err error
+		if options, err = nats.ProcessConfigFile(o.ConfigFile); err != nil {
+			return nil, fmt.Errorf("the server's configuration %s is not accepted: %w", o.ConfigFile, err)
 		}
-		options = append(options, nats.UserCredentials(a.Credentials))
+	} else {
+		options.SyncAlways = !o.NoSync
 	}
-	if a.NKey != "" {
-		o, err := nats.NkeyOptionFromSeed(a.NKey)
-		if err != nil {
-			return nil, fmt.Errorf("the nkey %s: %w", a.NKey, err)
-		}
-		options = append(options, o)
+	options.NoSigs, options.JetStream = true, true
+	options.ServerName = cmp.Or(o.Name, options.ServerName)
+	options.StoreDir = cmp.Or(o.StoreDir, options.StoreDir)
+	if options.StoreDir == "" {
+		return nil, errors.New("the server needs a directory for what it stores")
 	}
-	if a.CA == "" && a.Cert == "" {
-		return options, nil
+	if err := os.MkdirAll(options.StoreDir, 0o700); err != nil {
+		return nil, fmt.Errorf("the server's directory cannot be made: %w", err)
 	}
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if a.CA != "" {
-		roots, err := os.ReadFile(a.CA)
-		if err != nil {
-			return nil, fmt.Errorf("the roots: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(roots) {
-			return nil, fmt.Errorf("%s has no certificate in PEM", a.CA)
-		}
-	}
-	if a.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(a.Cert, a.TLSKey)
-		if err != nil {
-			return nil, fmt.Errorf("the client's certificate: %w", err)
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	return append(options, nats.Secure(config)), nil
+	return options, o.listen(options)
 }
 
-func readable(name string) error {
-	f, err := os.Open(name)
+// listen says where.
+func (o Options) listen(options *nats.Options) error {
+	if o.Listen == "" && o.ConfigFile != "" {
+		return nil
+	}
+	address := cmp.Or(o.Listen, DefaultListen)
+	host, text, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%q is no address for a server, such as %s: %w", address, DefaultListen, err)
+	}
+	port, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return fmt.Errorf("%q is no address for a server, such as %s: %w", address, DefaultListen, err)
+	}
+	if o.ConfigFile == "" && !loopback(host) {
+		return fmt.Errorf("without a configuration, everybody who reaches %s could read and write everything: "+
+			"listen at loopback, or say who may do what in a nats-server configuration file", address)
+	}
+	options.Host, options.Port = host, int(port)
+	if port == 0 {
+		options.Port = nats.RANDOM_PORT
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	address, err := netip.ParseAddr(host)
+	return err == nil && address.IsLoopback()
+}
+
+// wait waits until the server is ready.
+func (s *Server) wait(ctx context.Context, log *logger) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !s.ready() {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the NATS server did not become ready: %w", context.Cause(ctx))
+		case what := <-log.fatal:
+			return fmt.Errorf("the NATS server cannot start: %s", what)
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+func (s *Server) ready() bool {
+	return s.nats.ReadyForConnections(time.Millisecond) && s.nats.JetStreamEnabled() &&
+		(!s.nats.JetStreamIsClustered() || s.nats.JetStreamIsCurrent())
+}
+
+// URL is where clients on this machine connect to.
+func (s *Server) URL() string { return s.nats.ClientURL() }
+
+// NATS is the server itself, for what this package has no words for.
+func (s *Server) NATS() *nats.Server { return s.nats }
+
+// Reload reads the configuration file again: new hosts, new permissions, new certificates. Clients that lost a
+// permission lose it at once. It is an error if there is no configuration file, or if it changes what only a new start
+// can; then nothing changes.
+func (s *Server) Reload() error {
+	if s.config.ConfigFile == "" {
+		return errors.New("the server has no configuration file to read again")
+	}
+	options, err := s.config.options()
 	if err != nil {
 		return err
 	}
-	return f.Close()
+	if err := s.nats.ReloadOptions(options); err != nil {
+		return fmt.Errorf("the server's configuration %s cannot be taken over while it runs: %w", s.config.ConfigFile, err)
+	}
+	return nil
 }
 
-// A Publisher publishes to streams, and waits until the server has what it
-// published. It is safe for concurrent use.
-type Publisher struct{ JetStream jetstream.JetStream }
-
-// ErrRefused means that the server will never take a message: the client may not
-// publish there, or it is too large.
-var ErrRefused = errors.New("the server refuses the message")
-
-// Publish returns when a stream has the message. With an ID, one that comes twice
-// within the stream's window is kept once. An error that does not match ErrRefused
-// may go away: the stream is full, or there is no connection.
-func (p Publisher) Publish(ctx context.Context, subject, id string, data []byte) error {
-	m := &nats.Msg{Subject: subject, Data: data, Header: nats.Header{}}
-	if id != "" {
-		m.Header.Set(jetstream.MsgIDHeader, id)
-	}
-	_, err := p.JetStream.PublishMsg(ctx, m, jetstream.WithRetryAttempts(1))
-	switch api, ok := errors.AsType[*jetstream.APIError](err); {
-	case errors.Is(err, nats.ErrMaxPayload), errors.Is(err, nats.ErrPermissionViolation),
-		ok && api.ErrorCode == messageTooLarge:
-		return fmt.Errorf("%w: %w", ErrRefused, err)
-	}
-	return err
+// Close ends the server and waits until all is on the disk. Later calls do nothing.
+func (s *Server) Close() error {
+	s.once.Do(func() {
+		s.nats.Shutdown()
+		s.nats.WaitForShutdown()
+	})
+	return nil
 }
 
-// messageTooLarge is the code of JetStream's error for a message that is larger
-// than its stream allows.
-const messageTooLarge = 10054
+// A logger passes on what the server says.
+type logger struct {
+	to    *slog.Logger
+	fatal chan string // gets the first
+}
+
+func (l *logger) debugs() bool { return l.to.Enabled(context.Background(), slog.LevelDebug) }
+
+func (l *logger) log(level slog.Level, format string, args []any) {
+	if ctx := context.Background(); l.to.Enabled(ctx, level) {
+		l.to.Log(ctx, level, fmt.Sprintf(format, args...), "from", "nats-server")
+	}
+}
+
+// The methods that nats-server calls. What it calls notices are of interest to few.
+func (l *logger) Noticef(format string, args ...any) { l.log(slog.LevelDebug, format, args) }
+func (l *logger) Warnf(format string, args ...any)   { l.log(slog.LevelWarn, format, args) }
+func (l *logger) Errorf(format string, args ...any)  { l.log(slog.LevelError, format, args) }
+func (l *logger) Debugf(format string, args ...any)  { l.log(slog.LevelDebug, format, args) }
+func (l *logger) Tracef(string, ...any)              {}
+
+// Fatalf is called where nats-server's own program would exit.
+func (l *logger) Fatalf(format string, args ...any) {
+	l.log(slog.LevelError, format, args)
+	select {
+	case l.fatal <- fmt.Sprintf(format, args...):
+	default:
+	}
+}
