@@ -193,6 +193,9 @@ func (f *Follower) ending(goesOn bool) []Event {
 	again.Expect(f.Client())
 	var events []Event
 	for _, c := range f.kept {
+		if f.before(c.end, from) {
+			continue
+		}
 		if c.at.File != again.at.File {
 			again.Next(c.at.File)
 		}

@@ -148,3 +148,25 @@ func TestFollow(t *testing.T) {
 		}
 	}
 }
+
+// TestFollowFiles has runs that go on in the next file, and a pause after each.
+func TestFollowFiles(t *testing.T) {
+	text, err := os.ReadFile("testdata/certbot/rate-limited/logs/letsencrypt/letsencrypt.log")
+	require.NoError(t, err)
+	l := recordedLog{name: "x.log"}
+	for n := 5; len(text) > 0; n-- {
+		end := len(text)
+		if n > 1 {
+			end = len(text)/n + bytes.IndexByte(text[len(text)/n:], '\n') + 1
+		}
+		l.files, l.texts = append(l.files, fmt.Sprint("x.log.", n)), append(l.texts, text[:end])
+		text = text[end:]
+	}
+	want := l.whole(t)
+	require.Greater(t, len(want.Runs()), 4)
+	for seed := range uint64(20) {
+		got := l.follow(rand.New(rand.NewPCG(seed, 1)), true, seed%2 == 0)
+		require.Equal(t, verdicts(want), verdicts(got), seed)
+		require.Len(t, got.Runs(), len(want.Runs()), seed)
+	}
+}

@@ -1,0 +1,400 @@
+// Package agent reads the logs of a host's ACME clients while they are written,
+// and sends what is new to the hubs of its fleet. It needs no key of an account,
+// and reads nothing but the logs that it is told to.
+package agent
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/acmeauthz/acmeauthz/examples/fleet/wire"
+	"github.com/gofrs/flock"
+)
+
+// How logs become shards.
+//
+//	candidates  the files that rotation has made of a log            file.go
+//	log         its generations, one after the other; the position   log.go
+//	collector   what is new in the events, as a History              collect.go
+//	spool       shards on the disk, until the server has them        spool.go
+//
+// Invariants:
+//   - what is in the state was in the spool before: a process that is killed in between reads it again, and the same shard
+//     twice changes nothing.
+//   - when the spool is full nothing is read: the logs keep it.
+
+type logger = *slog.Logger
+
+// A Publisher hands messages to the server, and returns when that has them. An error with a method Permanent that returns
+// true means that this message will never be taken.
+type Publisher interface {
+	Publish(ctx context.Context, subject, messageID string, data []byte) error
+}
+
+func permanent(err error) bool {
+	p, ok := errors.AsType[interface {
+		error
+		Permanent() bool
+	}](err)
+	return ok && p.Permanent()
+}
+
+// A Config says what an agent reads. Host, Logs and StateDir are required.
+type Config struct {
+	// Host is the name under which the fleet knows this host.
+	Host string
+
+	// Logs are the paths of logs, or patterns of filepath.Match. What rotation makes
+	// of a log belongs to it, and need not be named.
+	Logs []string
+
+	// StateDir is the agent's own directory. One agent at a time uses it.
+	StateDir string
+
+	// SpoolLimit bounds what waits for the server, in bytes. When it is reached,
+	// nothing is read until there is room; what rotation deletes meanwhile is lost.
+	// If it is zero, it is 256 MiB.
+	SpoolLimit int64
+
+	// Account is the URL of the account that is assumed where a log does not tell
+	// it. If it is empty, such authorizations are of no account.
+	Account string
+
+	// Location is the zone of times that are logged without one, as in
+	// logparse.Reader.
+	Location *time.Location
+
+	// Poll is how often the logs are looked at; zero is a second.
+	Poll time.Duration
+
+	// Version is told to people.
+	Version string
+
+	// Logger receives what happens. If it is nil, nothing is logged.
+	Logger *slog.Logger
+}
+
+// How long nothing must be added to a log until more is told of it: records that are complete, and then the end of runs.
+const (
+	pauseAfter = 3 * time.Second
+	endAfter   = 10 * time.Minute
+)
+
+// heartbeatEvery is how often an agent says how it fares.
+const heartbeatEvery = 15 * time.Second
+
+// An Agent follows logs. Make one with New; its methods must not be called at the same time.
+type Agent struct {
+	config  Config
+	token   string
+	log     logger
+	lock    *flock.Flock
+	spool   *spool
+	collect *collector
+	logs    map[string]*log
+	started time.Time
+
+	mu    sync.Mutex
+	state wire.Heartbeat
+}
+
+// ErrInUse means that another agent uses the state directory.
+var ErrInUse = errors.New("agent: another agent uses the directory")
+
+// New opens the state directory. End the agent with Close.
+func New(c Config) (*Agent, error) {
+	token, err := wire.HostToken(c.Host)
+	if err != nil {
+		return nil, err
+	}
+	if len(c.Logs) == 0 {
+		return nil, errors.New("agent: no logs are named")
+	}
+	for _, pattern := range c.Logs {
+		if _, err := filepath.Match(pattern, ""); err != nil {
+			return nil, fmt.Errorf("agent: the pattern %q: %w", pattern, err)
+		}
+	}
+	if err := os.MkdirAll(c.StateDir, 0o700); err != nil {
+		return nil, fmt.Errorf("agent: the state directory: %w", err)
+	}
+	a := &Agent{config: c, token: token, log: c.Logger, logs: make(map[string]*log), started: time.Now()}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	a.lock = flock.New(filepath.Join(c.StateDir, "lock"), flock.SetPermissions(0o600))
+	switch ok, err := a.lock.TryLock(); {
+	case err != nil:
+		return nil, fmt.Errorf("agent: the state directory: %w", err)
+	case !ok:
+		return nil, fmt.Errorf("%w %s", ErrInUse, c.StateDir)
+	}
+	if a.spool, err = openSpool(c.StateDir, cmp.Or(c.SpoolLimit, 256<<20), a.log); err != nil {
+		return nil, errors.Join(fmt.Errorf("agent: the spool: %w", err), a.lock.Unlock())
+	}
+	a.collect = newCollector(c.Host, c.Account)
+	a.load()
+	return a, nil
+}
+
+// Close lets others use the state directory.
+func (a *Agent) Close() error { return a.lock.Unlock() }
+
+// stateSchema is that of the file state.json.
+const stateSchema = "acmeauthz-fleet-agent/1"
+
+type savedState struct {
+	Schema string              `json:"schema"`
+	Logs   map[string]savedLog `json:"logs"`
+}
+
+func (a *Agent) statePath() string { return filepath.Join(a.config.StateDir, "state.json") }
+
+// load reads the state. Without one, or with one that is damaged, everything is read again.
+func (a *Agent) load() {
+	data, err := os.ReadFile(a.statePath())
+	if errors.Is(err, os.ErrNotExist) {
+		return
+	}
+	var s savedState
+	if err == nil {
+		if err = json.Unmarshal(data, &s); err == nil && s.Schema != stateSchema {
+			err = fmt.Errorf("its schema is %q", s.Schema)
+		}
+	}
+	if err != nil {
+		a.log.Warn("the state cannot be read; all logs are read again, which does no harm", "file", a.statePath(), "error", err)
+		return
+	}
+	for path, saved := range s.Logs {
+		a.logs[path] = restoreLog(a, path, saved)
+	}
+}
+
+// flush puts what was collected into the spool, and then saves where reading goes on.
+func (a *Agent) flush() error {
+	if h := a.collect.take(); h != nil {
+		for data, err := range wire.Pieces(h) {
+			if err == nil {
+				err = a.spool.add(data)
+			}
+			if err != nil {
+				a.collect.put(h)
+				return fmt.Errorf("the spool: %w", err)
+			}
+		}
+	}
+	s := savedState{Schema: stateSchema, Logs: make(map[string]savedLog, len(a.logs))}
+	for path, l := range a.logs {
+		s.Logs[path] = l.save()
+	}
+	data, err := json.Marshal(&s)
+	if err == nil {
+		err = writeFile(a.statePath(), data)
+	}
+	if err != nil {
+		return fmt.Errorf("the state: %w", err)
+	}
+	return nil
+}
+
+// paths are the logs that the patterns name at present, and those that were known.
+func (a *Agent) paths() []string {
+	found := make(map[string]bool)
+	for _, pattern := range a.config.Logs {
+		names, _ := filepath.Glob(pattern)
+		if len(names) == 0 && !strings.ContainsAny(pattern, `*?[`) {
+			names = []string{pattern} // its rotated files may be there
+		}
+		for _, name := range names {
+			if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+				continue // a directory, or what cannot be read twice
+			}
+			if abs, err := filepath.Abs(name); err == nil {
+				found[abs] = true
+			}
+		}
+	}
+	for path := range a.logs {
+		found[path] = true
+	}
+	var all []string
+	for path := range found {
+		if !isRotated(path, found) {
+			all = append(all, path)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// poll reads what was added to the logs. It reports whether anything was.
+func (a *Agent) poll(ctx context.Context, now time.Time) (news bool) {
+	for _, path := range a.paths() {
+		l := a.logs[path]
+		if l == nil {
+			l = newLog(a, path)
+			a.logs[path] = l
+		}
+		more, err := l.poll(ctx, now)
+		news = news || more
+		l.report(err)
+	}
+	return news
+}
+
+// room makes room for what is read next, by flushing. It reports false if the spool is full.
+func (a *Agent) room() bool {
+	if a.collect.events >= flushEvents {
+		if err := a.flush(); err != nil {
+			a.trouble(err)
+			return false
+		}
+	}
+	return !a.spool.full()
+}
+
+// flushEvents is after how many events a shard is made.
+const flushEvents = 2000
+
+// Run follows the logs until ctx ends.
+func (a *Agent) Run(ctx context.Context, p Publisher) error {
+	var group sync.WaitGroup
+	defer group.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	group.Go(func() { a.spool.send(ctx, p, wire.ShardSubject(a.token), false) })
+	group.Go(func() { a.beat(ctx, p) })
+	tick := time.NewTicker(cmp.Or(a.config.Poll, time.Second))
+	defer tick.Stop()
+	for {
+		a.turn(ctx)
+		select {
+		case <-ctx.Done():
+			return a.flush()
+		case <-tick.C:
+		}
+	}
+}
+
+// turn reads what there is, and puts it into the spool.
+func (a *Agent) turn(ctx context.Context) {
+	news := a.poll(ctx, time.Now())
+	if a.collect.events > 0 || news {
+		if err := a.flush(); err != nil {
+			a.trouble(err)
+			return
+		}
+	}
+	a.note()
+}
+
+// Once reads what there is, sends it, and returns when the server has it. What it has not when ctx ends stays in the spool.
+func (a *Agent) Once(ctx context.Context, p Publisher) error {
+	sending, stop := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	group.Go(func() { a.spool.send(sending, p, wire.ShardSubject(a.token), false) })
+	a.poll(ctx, time.Now())
+	for a.behind() > 0 && a.spool.full() && ctx.Err() == nil { // the sender makes room
+		time.Sleep(10 * time.Millisecond)
+		a.poll(ctx, time.Now())
+	}
+	for _, l := range a.logs {
+		l.finish()
+	}
+	err := a.flush()
+	stop()
+	group.Wait()
+	if err != nil {
+		return err
+	}
+	a.spool.send(ctx, p, wire.ShardSubject(a.token), true)
+	a.note()
+	a.send(ctx, p)
+	if n := a.spool.waiting(); n > 0 {
+		return fmt.Errorf("agent: %d bytes were not sent, and wait in %s: %w", n, a.spool.dir, context.Cause(ctx))
+	}
+	return nil
+}
+
+// behind is how many bytes of the logs are not read.
+func (a *Agent) behind() (n int64) {
+	for _, l := range a.logs {
+		n += l.unread
+	}
+	return n
+}
+
+// trouble keeps a problem for the heartbeat.
+func (a *Agent) trouble(err error) {
+	a.log.Error("what was read cannot be kept", "error", err)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.state.Problem = clip(err.Error())
+}
+
+// note brings the heartbeat up to date.
+func (a *Agent) note() {
+	unread, waiting, now := a.behind(), a.spool.waiting(), time.Now().UTC()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := &a.state
+	*s = wire.Heartbeat{
+		Schema: wire.HeartbeatSchema, Host: a.config.Host, Version: a.config.Version, Started: a.started.UTC(), Behind: s.Behind,
+		Logs: len(a.logs), Unread: unread, Spooled: waiting, SpoolFull: a.spool.full(), LastEvent: a.collect.last,
+	}
+	switch {
+	case unread+waiting == 0:
+		s.Behind = time.Time{}
+	case s.Behind.IsZero():
+		s.Behind = now
+	}
+	for _, l := range a.logs {
+		s.Problem = cmp.Or(s.Problem, l.problem)
+	}
+	if n := a.spool.refusals(); n > 0 && s.Problem == "" {
+		s.Problem = fmt.Sprintf("the server has refused %d shards; they are in %s", n, a.spool.refused)
+	}
+}
+
+// beat sends heartbeats until ctx ends.
+func (a *Agent) beat(ctx context.Context, p Publisher) {
+	tick := time.NewTicker(heartbeatEvery)
+	defer tick.Stop()
+	first := time.After(time.Second)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-first:
+		}
+		a.send(ctx, p)
+	}
+}
+
+func (a *Agent) send(ctx context.Context, p Publisher) {
+	a.mu.Lock()
+	s := a.state
+	a.mu.Unlock()
+	s.Seen = time.Now().UTC()
+	data, err := json.Marshal(&s)
+	if err == nil {
+		err = p.Publish(ctx, wire.HostSubject(a.token), "", data)
+	}
+	if err != nil && ctx.Err() == nil {
+		a.log.Warn("a heartbeat was not sent", "error", err)
+	}
+}
+
+func clip(s string) string { return strings.ToValidUTF8(s[:min(len(s), 500)], "?") }

@@ -1,0 +1,134 @@
+package agent
+
+import (
+	"fmt"
+	"hash/fnv"
+	"strings"
+	"time"
+
+	"github.com/acmeauthz/acmeauthz/logparse"
+)
+
+// A collector makes a History of the events that are new.
+type collector struct {
+	host, account string
+	history       *logparse.History
+	events        int
+	last          time.Time // of all events
+}
+
+func newCollector(host, account string) *collector { return &collector{host: host, account: account} }
+
+// add adds the events of a log that were not told before.
+func (c *collector) add(l *log, events []logparse.Event) {
+	for _, e := range events {
+		c.name(&e)
+		if !l.told.add(&e) {
+			continue
+		}
+		if c.history == nil {
+			c.history = new(logparse.History)
+		}
+		c.history.Add(e)
+		c.events++
+		if e.Time.After(c.last) && e.Time.Before(time.Now().Add(time.Hour)) {
+			c.last = e.Time.UTC()
+		}
+	}
+}
+
+// name says which host an event is of: this one, or one whose lines a log of this one carries.
+func (c *collector) name(e *logparse.Event) {
+	switch short, _, _ := strings.Cut(c.host, "."); {
+	case e.Host == "", strings.EqualFold(e.Host, c.host), strings.EqualFold(e.Host, short):
+		e.Host = c.host
+	default:
+		e.Host = c.host + "/" + e.Host
+	}
+	if e.Account == "" {
+		e.Account = c.account
+	}
+}
+
+// take returns what was collected, nil if there is nothing.
+func (c *collector) take() *logparse.History {
+	h := c.history
+	c.history, c.events = nil, 0
+	return h
+}
+
+// put puts back what could not be kept.
+func (c *collector) put(h *logparse.History) {
+	if c.history != nil {
+		h.Merge(c.history)
+	}
+	c.history = h
+	c.events = flushEvents // as many as make another try worth it
+}
+
+// tellings are the events of a log, from a place on, that were told: by hash.
+type tellings struct {
+	hashes map[uint64]origin
+}
+
+// An origin is where the run of an event starts, or where it stands itself.
+type origin struct {
+	file   string
+	offset int64
+}
+
+// maxTold bounds the events that are remembered; beyond it some are told twice after a restart.
+const maxTold = 50_000
+
+// add notes that an event is told. It reports false if it was before.
+func (t *tellings) add(e *logparse.Event) bool {
+	h := hash(e)
+	if _, ok := t.hashes[h]; ok {
+		return false
+	}
+	if t.hashes == nil || len(t.hashes) >= maxTold {
+		t.hashes = make(map[uint64]origin)
+	}
+	o := origin{e.File, e.Offset}
+	if e.Run.Line > 0 {
+		o = origin{e.Run.File, e.Run.Offset}
+	}
+	t.hashes[h] = o
+	return true
+}
+
+// hash is a hash of all that an event says.
+func hash(e *logparse.Event) uint64 {
+	f := fnv.New64a()
+	fmt.Fprintf(f, "%v|%v|%v|%v|%q|%q|%q|%q|%v|%v", e.Kind, e.Place, e.Time.UnixNano(), e.Run, e.Client, e.Account, e.Host, e.Unit, e.PID, e.Lines)
+	fmt.Fprintf(f, "|%q|%q|%q|%q|%q", e.Version, e.Command, e.Exit, e.Cause, e.Message)
+	if o := e.Order; o != nil {
+		fmt.Fprintf(f, "|o%q|%v|%v|%v|%v", o.ID, o.URL, o.Status, o.Identifiers, o.Authorizations)
+		problem(f, o.Problem)
+	}
+	if a := e.Authorization; a != nil {
+		fmt.Fprintf(f, "|a%q|%q|%v|%v|%q|%v", a.URL, a.Order, a.Identifier, a.Wildcard, a.Status, a.Expires.UnixNano())
+		problem(f, a.Problem)
+	}
+	if c := e.Challenge; c != nil {
+		fmt.Fprintf(f, "|c%q|%q|%q", c.URL, c.Type, c.Status)
+	}
+	problem(f, e.Problem)
+	return f.Sum64()
+}
+
+func problem(w interface{ Write([]byte) (int, error) }, p *logparse.Problem) {
+	if p != nil {
+		fmt.Fprintf(w, "|p%q|%q|%v|%v|%q", p.Type, p.Detail, p.Status, p.RetryAfter, p.URL)
+	}
+}
+
+// forget forgets the events of runs before a place, which are not told again.
+func (t *tellings) forget(from logparse.Place, order map[string]int) {
+	for h, o := range t.hashes {
+		at, known := order[o.file]
+		if !known || at < order[from.File] || o.file == from.File && o.offset < from.Offset {
+			delete(t.hashes, h)
+		}
+	}
+}
