@@ -387,6 +387,9 @@ func (a *Agent) send(ctx context.Context, p Publisher) {
 	a.mu.Lock()
 	s := a.state
 	a.mu.Unlock()
+	if s.Spooled = a.spool.waiting(); s.Spooled+s.Unread == 0 { // it was sent meanwhile
+		s.Behind = time.Time{}
+	}
 	s.Seen = time.Now().UTC()
 	data, err := json.Marshal(&s)
 	if err == nil {

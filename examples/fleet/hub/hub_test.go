@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -270,7 +271,7 @@ func TestKilledHubs(t *testing.T) {
 	var urls []string
 	for i := range 15 {
 		host := fmt.Sprintf("web%02d", i)
-		names := make([]string, 8)
+		names := make([]string, 5)
 		for k := range names {
 			names[k] = fmt.Sprintf("n%d-%d.example.org", i, k)
 		}
@@ -296,6 +297,13 @@ func TestKilledHubs(t *testing.T) {
 		n := 0
 		for _, a := range b.accounts {
 			n += b.state(a.URL).Work.Settled
+		}
+		return n == len(urls)
+	})
+	b.eventually("the history, too", func() bool {
+		n := 0
+		for _, a := range b.accounts {
+			n += b.state(a.URL).Verdicts["deactivated"]
 		}
 		return n == len(urls)
 	})
@@ -493,4 +501,79 @@ func TestHostileShards(t *testing.T) {
 		require.NotContains(t, r.URL, "elsewhere")
 	}
 	require.Len(t, b.history(b.accounts[0].URL).Lives(), 2)
+}
+
+// BenchmarkPicture has 200 hosts send 250 authorizations each, of 20 accounts, to two hubs that only watch, and waits until
+// the states tell of all: 50,000 authorizations in 200 shards.
+func BenchmarkPicture(b *testing.B) {
+	for b.Loop() {
+		b.StopTimer()
+		cluster := startCluster(b, 1)
+		js := cluster.Setup(server.Settings{})
+		var shards [][]byte
+		events, bytes := 0, 0
+		for i := range 200 {
+			host := fmt.Sprintf("web%03d", i)
+			var h logparse.History
+			file := wire.FileName(host, "/var/log/letsencrypt/letsencrypt.log", uint64(i))
+			for n := range 250 {
+				at := time.Now().Add(-5 * time.Hour).Add(time.Duration(n) * time.Second)
+				h.Add(logparse.Event{
+					Kind: logparse.AuthorizationSeen, Host: host, Client: "certbot", Account: fmt.Sprintf("https://ca.test/acct/%d", i%20), Time: at,
+					Place: logparse.Place{File: file, Line: int64(10*n + 2)}, Run: logparse.Place{File: file, Line: int64(n/10*100 + 1)},
+					Authorization: &logparse.Authorization{
+						URL: fmt.Sprintf("https://ca.test/acme/authz/%d/%d", i%20, 1000*i+n), Status: "pending", Order: fmt.Sprintf("https://ca.test/order/%d", (1000*i+n)/10),
+						Identifier: logparse.Identifier{Type: "dns", Value: fmt.Sprintf("shop%d.customer%d.example.org", n, i)},
+					},
+				})
+				events++
+			}
+			data, err := wire.EncodeHistory(&h)
+			require.NoError(b, err)
+			shards, bytes = append(shards, data), bytes+len(data)
+		}
+		ctx, cancel := context.WithCancel(b.Context())
+		var group sync.WaitGroup
+		var hubs []*Hub
+		for k := range 2 {
+			_, js := cluster.Connect()
+			h, err := New(ctx, js, Config{Name: fmt.Sprint("hub", k), LeaseLife: 3 * time.Second, SaveEvery: 500 * time.Millisecond})
+			require.NoError(b, err)
+			hubs = append(hubs, h)
+			group.Go(func() { _ = h.Run(ctx) })
+		}
+		kv, err := js.KeyValue(ctx, wire.AccountBucket)
+		require.NoError(b, err)
+		b.StartTimer()
+		began := time.Now()
+		for i, data := range shards {
+			_, err := js.PublishMsg(ctx, &nats.Msg{Subject: wire.ShardSubject(fmt.Sprintf("web%03d", i)), Data: data})
+			require.NoError(b, err)
+		}
+		for hubs[0].Stats().Shards+hubs[1].Stats().Shards < 200 {
+			time.Sleep(5 * time.Millisecond)
+		}
+		b.ReportMetric(float64(events)/time.Since(began).Seconds(), "authorizations/s")
+		for n := 0; n < events; {
+			n = 0
+			for i := range 20 {
+				e, err := kv.Get(ctx, wire.StateKey(wire.AccountToken(fmt.Sprintf("https://ca.test/acct/%d", i))))
+				var s wire.AccountState
+				if err == nil && json.Unmarshal(e.Value(), &s) == nil {
+					n += s.Authorizations
+				}
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		b.ReportMetric(time.Since(began).Seconds(), "s-to-whole")
+		b.ReportMetric(float64(bytes)/float64(events), "shard-B/authorization")
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		b.ReportMetric(float64(m.HeapAlloc)/1e6, "heap-MB")
+		b.StopTimer()
+		cancel()
+		group.Wait()
+		b.StartTimer()
+	}
 }

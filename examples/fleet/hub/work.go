@@ -61,9 +61,23 @@ func (s *sweeper) load(o *owned) error {
 		}
 		if e.Event == authz.EventEnd && e.Error == "" && slices.Contains([]string{acme.StatusDeactivated, acme.StatusValid, acme.StatusInvalid}, e.Status) {
 			s.settled[e.URL] = true
+			o.recall(e)
 		}
 	}
 	return nil
+}
+
+// recall tells the history what the journal knows: an owner that was killed may not have come to that.
+func (o *owned) recall(e authz.JournalEntry) {
+	if l, known := o.history.Life(e.URL); !known || l.Over() {
+		return
+	}
+	o.history.Add(logparse.Event{
+		Kind: logparse.AuthorizationSeen, Time: e.Time, Client: "fleet", Account: o.account, Host: "hub/journal",
+		Place:         logparse.Place{File: "hub/journal", Line: 1},
+		Authorization: &logparse.Authorization{URL: e.URL, Status: e.Status},
+	})
+	o.changed = true
 }
 
 // due reports whether there may be something to do.
