@@ -108,22 +108,18 @@ func (s *Status) History(ctx context.Context, c *server.Connection) (*logparse.H
 	return whole, nil
 }
 
-// WriteText writes the status for people, in so many columns; what would be wider is cut. Zero columns are any number.
+// WriteText writes the status for people, in so many columns; zero is any number.
 func (s *Status) WriteText(w io.Writer, columns int) error {
 	var b strings.Builder
 	line := func(format string, values ...any) {
-		text := strings.TrimRight(wire.Clean(fmt.Sprintf(format, values...)), " ")
-		if r := []rune(text); columns > 0 && len(r) > columns {
-			text = string(r[:columns-1]) + "…"
-		}
-		b.WriteString(text + "\n")
+		b.WriteString(fold(wire.Clean(fmt.Sprintf(format, values...)), columns))
 	}
 	total, leaks, settled := 0, 0, 0
 	for _, a := range s.Accounts {
 		total, leaks, settled = total+a.Authorizations, leaks+leaked(a), settled+a.Work.Settled
 	}
 	line("%d of %d authorizations are leaked, %d were settled.", leaks, total, settled)
-	line("%d accounts, %d hosts, %d hubs. As of %s; all times are UTC.", len(s.Accounts), len(s.Hosts), len(s.Hubs), s.At.Format("2006-01-02 15:04:05"))
+	line("Accounts: %d, hosts: %d, hubs: %d. As of %s; all times are UTC.", len(s.Accounts), len(s.Hosts), len(s.Hubs), s.At.Format("2006-01-02 15:04:05"))
 	line("")
 	line("HOSTS                SEEN    LOGS  UNREAD  UNSENT  BEHIND")
 	for _, h := range s.Hosts {
@@ -131,7 +127,10 @@ func (s *Status) WriteText(w io.Writer, columns int) error {
 		if s.At.Sub(h.Seen) > Silent {
 			note = "silent: does its agent run?"
 		}
-		line("%-19s  %-6s  %4d  %6s  %6s  %-6s  %s", shorten(h.Host, 19), ago(s.At, h.Seen), h.Logs, size(h.Unread), size(h.Spooled), ago(s.At, h.Behind), note)
+		line("%-19s  %-6s  %4d  %6s  %6s  %-6s", shorten(h.Host, 19), ago(s.At, h.Seen), h.Logs, size(h.Unread), size(h.Spooled), ago(s.At, h.Behind))
+		if note != "" {
+			line("  %s", note)
+		}
 	}
 	line("")
 	line("HUBS                 SEEN    ACCOUNTS  KEYS  LAG")
@@ -178,6 +177,25 @@ func (s *Status) account(line func(string, ...any), a wire.AccountState) {
 	if a.Work.Problem != "" {
 		line("  problem   %s", a.Work.Problem)
 	}
+}
+
+// fold breaks a line at spaces so that it fits, and indents what goes on.
+func fold(text string, columns int) string {
+	const indent = "            "
+	var b strings.Builder
+	text = strings.TrimRight(text, " ")
+	for r := []rune(text); columns > 0 && len(r) > columns; r = []rune(text) {
+		cut := columns
+		for i := columns; i > len(indent)+8; i-- {
+			if r[i] == ' ' {
+				cut = i
+				break
+			}
+		}
+		b.WriteString(strings.TrimRight(string(r[:cut]), " ") + "\n")
+		text = indent + strings.TrimLeft(string(r[cut:]), " ")
+	}
+	return b.String() + text + "\n"
 }
 
 // list is counts, the largest first.
