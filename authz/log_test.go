@@ -6,6 +6,8 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -17,14 +19,19 @@ import (
 )
 
 // A keyHandler collects the keys of attributes.
-type keyHandler map[string]bool
+type keyHandler struct {
+	mu   sync.Mutex
+	keys map[string]bool
+}
 
-func (k keyHandler) Enabled(context.Context, slog.Level) bool { return true }
-func (k keyHandler) WithAttrs([]slog.Attr) slog.Handler       { return k }
-func (k keyHandler) WithGroup(string) slog.Handler            { return k }
-func (k keyHandler) Handle(_ context.Context, r slog.Record) error {
+func (k *keyHandler) Enabled(context.Context, slog.Level) bool { return true }
+func (k *keyHandler) WithAttrs([]slog.Attr) slog.Handler       { return k }
+func (k *keyHandler) WithGroup(string) slog.Handler            { return k }
+func (k *keyHandler) Handle(_ context.Context, r slog.Record) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	r.Attrs(func(a slog.Attr) bool {
-		k[a.Key] = true
+		k.keys[a.Key] = true
 		return true
 	})
 	return nil
@@ -34,17 +41,17 @@ func (k keyHandler) Handle(_ context.Context, r slog.Record) error {
 func TestLogKeys(t *testing.T) { synctest.Test(t, testLogKeys) }
 
 func testLogKeys(t *testing.T) {
-	requests := 0
+	var requests atomic.Int32
 	ca := fakeca.New(fakeca.Config{Intercept: func(r *fakeca.Request) *fakeca.Answer {
-		switch requests++; {
-		case r.Kind == fakeca.Deactivate && requests < 12:
+		switch n := requests.Add(1); {
+		case r.Kind == fakeca.Deactivate && n < 12:
 			return &fakeca.Answer{Status: http.StatusInternalServerError}
-		case requests == 5:
+		case n == 5:
 			return &fakeca.Answer{Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"0"}}}
 		}
 		return nil
 	}})
-	keys := keyHandler{}
+	keys := &keyHandler{keys: make(map[string]bool)}
 	client := ca.Client()
 	tracker := &authz.Tracker{Key: client.Key, Base: client.HTTPClient.Transport, Logger: slog.New(keys)}
 	tracker.Manager = func(string, string) *authz.Manager {
@@ -55,5 +62,5 @@ func testLogKeys(t *testing.T) {
 	require.NoError(t, err)
 	_, err = tracker.Close(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, []string{"code", "error", "event", "method", "order", "pause", "status", "took", "url"}, slices.Sorted(maps.Keys(keys)))
+	require.Equal(t, []string{"code", "error", "event", "method", "order", "pause", "status", "took", "url"}, slices.Sorted(maps.Keys(keys.keys)))
 }
