@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -158,11 +159,17 @@ func (b *bench) history(url string) *logparse.History {
 	require.NoError(b.t, err)
 	if s.Snapshot != "" {
 		data, err := store.GetBytes(b.t.Context(), s.Snapshot)
+		if errors.Is(err, jetstream.ErrObjectNotFound) {
+			return b.history(url) // a hub has made another one meanwhile
+		}
 		require.NoError(b.t, err)
 		h, err = wire.DecodeHistory(data, wire.MaxHistory)
 		require.NoError(b.t, err)
 	}
 	for m, err := range messages(b.t.Context(), b.js, wire.AccountStream, wire.AccountSubject(wire.AccountToken(url)), s.Applied+1) {
+		if errors.Is(err, errSilent) {
+			return b.history(url) // a hub has put them into a snapshot meanwhile
+		}
 		require.NoError(b.t, err)
 		part, err := wire.DecodeHistory(m.Data(), wire.MaxShard)
 		require.NoError(b.t, err)
