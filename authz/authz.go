@@ -267,7 +267,7 @@ func (m *Manager) List(ctx context.Context, urls iter.Seq2[string, error]) iter.
 //
 // Sequences and errors are as in [Manager.List].
 func (m *Manager) Deactivate(ctx context.Context, urls iter.Seq2[string, error]) iter.Seq2[Result, error] {
-	return m.changes(ctx, urls, (*session).deactivate)
+	return m.changes(ctx, urls, false, (*session).deactivate)
 }
 
 // Validate answers one challenge of each authorization that m.Select accepts
@@ -284,7 +284,7 @@ func (m *Manager) Deactivate(ctx context.Context, urls iter.Seq2[string, error])
 //
 // Sequences and errors are as in [Manager.List].
 func (m *Manager) Validate(ctx context.Context, urls iter.Seq2[string, error]) iter.Seq2[Result, error] {
-	return m.changes(ctx, urls, (*session).validate)
+	return m.changes(ctx, urls, true, (*session).validate)
 }
 
 // URLs is a sequence of the given authorization URLs, for [Manager.List] and

@@ -27,7 +27,7 @@ import (
 // Sequences and errors are as in [Manager.List]; a [*JournalError] ends the
 // sequence, too.
 func (m *Manager) Clear(ctx context.Context, urls iter.Seq2[string, error]) iter.Seq2[Result, error] {
-	return m.changes(ctx, urls, func(s *session, ctx context.Context, url string) Result {
+	return m.changes(ctx, urls, true, func(s *session, ctx context.Context, url string) Result {
 		return s.clear(ctx, url, "")
 	})
 }
@@ -202,7 +202,8 @@ type past struct {
 	seed     maphash.Seed
 	read     time.Time // when the journal was
 	mu       sync.Mutex
-	settled  map[uint64]struct{} // by hash of the URL
+	settled  map[uint64]struct{} // by hash of the URL: what is over
+	valid    map[uint64]struct{} // and what is valid, which can be given up
 	inFlight map[uint64]begun
 }
 
@@ -221,7 +222,8 @@ func (s *session) remember() error {
 	}
 	p := &s.past
 	p.read = time.Now()
-	p.seed, p.settled, p.inFlight = maphash.MakeSeed(), make(map[uint64]struct{}), make(map[uint64]begun)
+	p.seed, p.inFlight = maphash.MakeSeed(), make(map[uint64]begun)
+	p.settled, p.valid = make(map[uint64]struct{}), make(map[uint64]struct{})
 	for e, err := range s.m.Journal.Entries() {
 		if err != nil {
 			return journalError(err)
@@ -246,7 +248,10 @@ func (s *session) rememberEntry(e JournalEntry) {
 			s.uncharge(p.inFlight[k])
 		}
 		delete(p.inFlight, k)
-		if e.Status != "" && final(e.Status) {
+		switch {
+		case e.Status == acme.StatusValid:
+			p.valid[k] = struct{}{}
+		case e.Status != "" && final(e.Status):
 			p.settled[k] = struct{}{}
 		}
 	}
@@ -256,23 +261,28 @@ func (e *JournalEntry) authorization() *acme.Authorization {
 	return &acme.Authorization{URI: e.URL, Identifier: acme.AuthzID{Type: e.Type, Value: e.Identifier}, Wildcard: e.Wildcard}
 }
 
-// before is what the journal knows of a URL. One that was in flight is told of
-// once.
-func (p *past) before(url string) (settled bool, inFlight begun) {
+// before is what the journal knows of a URL: whether it is settled, for somebody
+// who wants it over or, with valid, would have it valid as well. One that was in
+// flight is told of once.
+func (p *past) before(url string, valid bool) (settled bool, inFlight begun) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.settled) == 0 && len(p.inFlight) == 0 {
+	if len(p.settled) == 0 && len(p.valid) == 0 && len(p.inFlight) == 0 {
 		return false, begun{}
 	}
 	k := maphash.String(p.seed, url)
 	_, settled = p.settled[k]
+	if !settled && valid {
+		_, settled = p.valid[k]
+	}
 	inFlight = p.inFlight[k]
 	delete(p.inFlight, k)
 	return settled, inFlight
 }
 
-// changes is results for calls that change something.
-func (m *Manager) changes(ctx context.Context, urls iter.Seq2[string, error], do func(*session, context.Context, string) Result) iter.Seq2[Result, error] {
+// changes is results for calls that change something; what is valid is settled for
+// those that do not want to give it up.
+func (m *Manager) changes(ctx context.Context, urls iter.Seq2[string, error], valid bool, do func(*session, context.Context, string) Result) iter.Seq2[Result, error] {
 	return func(yield func(Result, error) bool) {
 		s, closeIdle, err := m.openToChange(ctx)
 		if err != nil {
@@ -281,7 +291,7 @@ func (m *Manager) changes(ctx context.Context, urls iter.Seq2[string, error], do
 		}
 		defer closeIdle()
 		fanned(ctx, s, urls, func(s *session, ctx context.Context, url string) (Result, error) {
-			r := s.changing(ctx, url, do)
+			r := s.changing(ctx, url, valid, do)
 			return r, r.Err
 		})(yield)
 	}
@@ -301,8 +311,8 @@ func (m *Manager) openToChange(ctx context.Context) (*session, func(), error) {
 // changing does something with a URL unless the journal says that it was done.
 // What was in flight when an earlier run ended is looked at when the CA must
 // know what became of it.
-func (s *session) changing(ctx context.Context, url string, do func(*session, context.Context, string) Result) Result {
-	settled, before := s.past.before(url)
+func (s *session) changing(ctx context.Context, url string, valid bool, do func(*session, context.Context, string) Result) Result {
+	settled, before := s.past.before(url, valid)
 	switch {
 	case settled:
 		return settledBefore(url)
@@ -318,7 +328,7 @@ func (s *session) changing(ctx context.Context, url string, do func(*session, co
 	switch {
 	case r.Err != nil:
 		return r
-	case final(r.Before):
+	case final(r.Before) && (valid || r.Before != acme.StatusValid):
 		r.Changed = true // by the run before
 		r.Decision = Decision{Action: ActionNone, Reason: fmt.Sprintf("it is %s; the run before had begun that, the journal says", r.Before)}
 		r.Err = s.end(ctx, &r)

@@ -88,7 +88,7 @@ func (m *Manager) Plan(ctx context.Context, urls iter.Seq2[string, error]) (*Pla
 
 // plan is Plan for one URL.
 func (s *session) plan(ctx context.Context, url string) (Result, error) {
-	if settled, _ := s.past.before(url); settled {
+	if settled, _ := s.past.before(url, true); settled {
 		return settledBefore(url), nil
 	}
 	if d, over, err := s.overByOrder(ctx, url); over || err != nil {
@@ -218,7 +218,7 @@ func (s *session) apply(ctx context.Context, step PlannedStep) (Result, error) {
 	default:
 		return Result{URL: step.URL, Before: step.Status, Decision: planned}, nil
 	}
-	r := s.changing(ctx, step.URL, func(s *session, ctx context.Context, url string) Result {
+	r := s.changing(ctx, step.URL, true, func(s *session, ctx context.Context, url string) Result {
 		return s.clear(ctx, url, planned.Action)
 	})
 	return r, r.Err

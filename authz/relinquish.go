@@ -31,7 +31,7 @@ func (m *Manager) Relinquish(ctx context.Context, names Names, urls iter.Seq2[st
 	if names.Len() == 0 {
 		return func(yield func(Result, error) bool) { yield(Result{}, errors.New("authz: no names to relinquish")) }
 	}
-	return m.changes(ctx, urls, func(s *session, ctx context.Context, url string) Result {
+	return m.changes(ctx, urls, false, func(s *session, ctx context.Context, url string) Result {
 		return s.relinquish(ctx, names, url)
 	})
 }

@@ -2,9 +2,11 @@ package authz_test
 
 import (
 	"encoding/json"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/acme"
@@ -151,6 +153,43 @@ gone.example
 		require.Equal(t, *report, back)
 		require.Contains(t, string(document), `"schema":"acmeauthz-relinquish/1"`)
 	})
+}
+
+// What a Manager has finished can be given up later, and so can what was valid
+// when an earlier run ended in the middle.
+func TestRelinquishWhatTheJournalHas(t *testing.T) {
+	ca := fakeca.New(fakeca.Config{})
+	var urls []string
+	for _, status := range []string{"valid", "valid", "deactivated"} {
+		urls = append(urls, ca.Add(fakeca.Authorization{Identifier: "gone.example", Status: status}))
+	}
+	journal, err := authz.OpenJournal(filepath.Join(t.TempDir(), "journal"))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, journal.Close()) }()
+	account := string(ca.Client().KID)
+	for _, e := range []authz.JournalEntry{
+		{Event: authz.EventBegin, URL: urls[0], Action: authz.ActionFinish},
+		{Event: authz.EventEnd, URL: urls[0], Status: "valid"},
+		{Event: authz.EventBegin, URL: urls[1], Action: authz.ActionDeactivate},
+		{Event: authz.EventBegin, URL: urls[2], Action: authz.ActionDeactivate},
+		{Event: authz.EventEnd, URL: urls[2], Status: "deactivated"},
+	} {
+		e.Account, e.Time = account, time.Now()
+		require.NoError(t, journal.Append(e))
+	}
+	require.NoError(t, journal.Sync())
+	m := &authz.Manager{Client: ca.Client(), Journal: journal}
+	names, err := authz.ParseNames("gone.example")
+	require.NoError(t, err)
+	for range 2 {
+		results, err := gather(t, m.Relinquish(t.Context(), names, authz.URLs(urls...)))
+		require.NoError(t, err)
+		for _, r := range results {
+			require.NoError(t, r.Err)
+		}
+	}
+	require.Equal(t, []string{"deactivated", "deactivated", "deactivated"}, statuses(ca, urls...))
+	require.Equal(t, 2, ca.Count(fakeca.Deactivate), "each of the two once")
 }
 
 func TestRelinquishNothing(t *testing.T) {
