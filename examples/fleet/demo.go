@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,7 +19,6 @@ import (
 	"github.com/acmeauthz/acmeauthz/examples/fleet/server"
 	"github.com/acmeauthz/acmeauthz/examples/fleet/wire"
 	"github.com/acmeauthz/acmeauthz/internal/pebbleca"
-	"github.com/go-jose/go-jose/v4"
 	"github.com/urfave/cli/v3"
 	"golang.org/x/crypto/acme"
 )
@@ -96,26 +93,12 @@ func (d *demo) leak(ctx context.Context) error {
 			return err
 		}
 	}
-	return d.saveAccount(key)
+	d.accountDir = filepath.Join(d.dir, "accounts") // only the hubs are given it
+	return saveCertbotAccount(d.accountDir, d.ca.DirectoryURL(), d.account, key, "0123456789abcdef0123456789abcdef")
 }
 
 // order makes an order, and writes what Certbot's log would say of it.
 func (d *demo) order(ctx context.Context, client *acme.Client, log io.Writer, host, n int) error {
-	at := time.Now().Add(-3*time.Hour + time.Duration(n)*10*time.Minute)
-	line := func(logger, format string, values ...any) {
-		at = at.Add(50 * time.Millisecond)
-		stamp := strings.Replace(at.Format("2006-01-02 15:04:05.000"), ".", ",", 1)
-		fmt.Fprintf(log, "%s:DEBUG:%s:%s\n", stamp, logger, fmt.Sprintf(format, values...))
-	}
-	protected := base64.RawURLEncoding.EncodeToString([]byte(fmt.Sprintf(`{"alg":"RS256","kid":%q}`, d.account)))
-	exchange := func(url, location string, status int, body any) error {
-		text, err := json.MarshalIndent(body, "", "  ")
-		line("acme.client", "JWS payload:\nb''")
-		line("acme.client", "Sending POST request to %s:\n{\n  \"protected\": \"%s\",\n  \"payload\": \"\"\n}", url, protected)
-		line("acme.client", "Received response:\nHTTP %d\nContent-Type: application/json\n%s\n%s", status, location, text)
-		line("acme.client", "Storing nonce: x")
-		return err
-	}
 	var names []string
 	for k := range 5 {
 		names = append(names, fmt.Sprintf("shop%d-%d-%d.example.org", host+1, n+1, k+1))
@@ -125,49 +108,18 @@ func (d *demo) order(ctx context.Context, client *acme.Client, log io.Writer, ho
 	if err != nil {
 		return err
 	}
-	line("certbot._internal.main", "certbot version: 2.1.0")
-	line("certbot._internal.main", "Arguments: ['--manual', '-d', '%s']", strings.Join(names, "', '-d', '"))
-	type identifier struct {
-		Type  string `json:"type"`
-		Value string `json:"value"`
-	}
-	var all []identifier
-	for _, name := range names {
-		all = append(all, identifier{"dns", name})
-	}
-	order := map[string]any{"status": "pending", "identifiers": all, "authorizations": o.AuthzURLs, "finalize": o.FinalizeURL}
-	if err := exchange(d.ca.DirectoryURL()+"/new-order", "Location: "+o.URI+"\n", 201, order); err != nil {
-		return err
+	run := certbotRun{
+		Directory: d.ca.DirectoryURL(), Account: d.account, Order: o.URI, Finalize: o.FinalizeURL, Authorizations: o.AuthzURLs,
+		Began: time.Now().Add(-3*time.Hour + time.Duration(n)*10*time.Minute),
 	}
 	for _, u := range o.AuthzURLs {
 		a, err := client.GetAuthorization(ctx, u)
 		if err != nil {
 			return err
 		}
-		body := map[string]any{"status": a.Status, "identifier": identifier{"dns", a.Identifier.Value}, "expires": a.Expires.UTC().Format(time.RFC3339)}
-		if err := exchange(u, "", 200, body); err != nil {
-			return err
-		}
+		run.Names, run.Expires = append(run.Names, a.Identifier.Value), a.Expires
 	}
-	line("certbot.compat.misc", "Running manual-auth-hook command: /etc/letsencrypt/auth.sh")
-	return nil
-}
-
-// saveAccount writes the account as Certbot keeps it: only the hubs are given it.
-func (d *demo) saveAccount(key *rsa.PrivateKey) error {
-	directory, err := url.Parse(d.ca.DirectoryURL())
-	if err != nil {
-		return err
-	}
-	d.accountDir = filepath.Join(d.dir, "accounts")
-	dir := filepath.Join(d.accountDir, "accounts", directory.Host, filepath.FromSlash(directory.Path), "0123456789abcdef0123456789abcdef")
-	files := map[string]any{"private_key.json": jose.JSONWebKey{Key: key}, "regr.json": map[string]any{"body": struct{}{}, "uri": d.account}}
-	err = os.MkdirAll(dir, 0o700)
-	for name, content := range files {
-		data, e := json.Marshal(content)
-		err = errors.Join(err, e, os.WriteFile(filepath.Join(dir, name), data, 0o600))
-	}
-	return err
+	return run.write(log)
 }
 
 // settings are the CA's root, and a profile that makes it slow enough to be watched.
