@@ -8,6 +8,7 @@ import (
 	"maps"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/acmeauthz/acmeauthz/authz"
@@ -27,6 +28,7 @@ import (
 //   - a hub may be killed between any two steps: the state always names a snapshot that is there, and what is not in it is
 //     in ACCOUNTS.
 //   - only an object of an older epoch, or one's own that the state does not name any more, is deleted.
+//   - what was read from a server that is behind the fence does not count.
 //   - history is used in run's goroutine only.
 type owned struct {
 	hub     *Hub
@@ -43,9 +45,12 @@ type owned struct {
 	number   uint64 // of the last snapshot
 	forgot   time.Time
 	counted  time.Time
+	kept     time.Time // since when the hub should have given it away, but has it a while
 	messages chan jetstream.Msg
+	orphans  chan []string // objects of the account, some of which may be nobody's any more
 
-	work sweeper
+	shown atomic.Pointer[wire.AccountState] // the state that was saved last
+	work  sweeper
 }
 
 // run works on the account until the lease ends, and gives it back if it can.
@@ -55,22 +60,49 @@ func (o *owned) run() {
 	defer group.Wait()
 	defer o.release()
 	group.Go(o.journal.run)
-	for ctx.Err() == nil {
-		err := o.load(ctx)
-		if err == nil {
-			break
-		}
-		if ctx.Err() == nil {
-			o.log.Warn("account cannot be loaded", "error", err)
-			pause(ctx, o.hub.config.life()/3)
-		}
-	}
-	if ctx.Err() != nil {
+	if !o.loaded(ctx) {
 		return
 	}
 	o.messages = make(chan jetstream.Msg)
 	group.Go(func() { o.consume(ctx) })
 	o.loop(ctx)
+}
+
+// loads is how often loading is tried before the account is left to another hub.
+const loads = 5
+
+// loaded loads the account. It reports false if that cannot be done, which the state then tells.
+func (o *owned) loaded(ctx context.Context) bool {
+	for try := 1; ctx.Err() == nil; try++ {
+		err := o.load(ctx)
+		switch {
+		case err == nil:
+			return true
+		case ctx.Err() != nil:
+			return false
+		}
+		o.log.Warn("account cannot be loaded", "error", err)
+		if try == loads {
+			o.tellProblem(ctx, "it cannot be loaded: "+problem(err))
+			pause(ctx, o.hub.over()) // another hub should take it
+			return false
+		}
+		pause(ctx, o.hub.config.life()/3)
+	}
+	return false
+}
+
+// tellProblem writes a problem into the state, which else stays as it is.
+func (o *owned) tellProblem(ctx context.Context, what string) {
+	state := o.state
+	state.Schema, state.Account, state.Hub, state.Epoch, state.Work.Problem = wire.StateSchema, o.account, o.hub.config.Name, o.lease.epoch, what
+	data, err := json.Marshal(&state)
+	if err == nil {
+		err = o.lease.fenced(ctx, wire.StateKey(o.token), data)
+	}
+	if err != nil {
+		o.log.Warn("the state is not saved", "error", err)
+	}
 }
 
 // release saves what is not saved, and gives the account back.
@@ -106,12 +138,15 @@ func (o *owned) loop(ctx context.Context) {
 		case r := <-ended:
 			sweeping = false
 			o.work.done(o, r)
+		case names := <-o.orphans:
+			o.removeOrphans(ctx, names)
 		case <-save.C:
+			o.forget()
 			o.recount()
 			if err := o.save(ctx); err != nil && ctx.Err() == nil {
 				o.log.Warn("account cannot be saved", "error", err)
 			}
-			if o.hub.shouldLeave(o.token) && !sweeping {
+			if !sweeping && time.Now().After(o.kept) && o.hub.shouldLeave(o.token) {
 				return
 			}
 		case <-wake.C:
@@ -126,55 +161,82 @@ func (o *owned) loop(ctx context.Context) {
 	}
 }
 
-// load reads the state and the snapshot that it names, and what came since.
+// load reads the journal, the state and the snapshot that it names, and what came since.
 func (o *owned) load(ctx context.Context) error {
 	o.history, o.applied = new(logparse.History), 0
-	e, err := o.hub.accounts.Get(ctx, wire.StateKey(o.token))
-	switch {
-	case errors.Is(err, jetstream.ErrKeyNotFound):
-	case err != nil:
+	data, err := o.journal.load()
+	if err != nil {
 		return err
-	default:
-		if err := json.Unmarshal(e.Value(), &o.state); err != nil {
+	}
+	o.state = wire.AccountState{}
+	if data != nil {
+		if err := json.Unmarshal(data, &o.state); err != nil {
 			return fmt.Errorf("the state: %w", err)
 		}
 	}
-	if o.state.Snapshot != "" {
-		data, err := o.hub.histories.GetBytes(ctx, o.state.Snapshot)
-		if err != nil {
-			return fmt.Errorf("the snapshot %s: %w", o.state.Snapshot, err)
-		}
-		if o.history, err = wire.DecodeHistory(data, wire.MaxHistory); err != nil {
-			return fmt.Errorf("the snapshot %s: %w", o.state.Snapshot, err)
-		}
-		o.applied = o.state.Applied
+	if err := o.loadSnapshot(ctx); err != nil {
+		return err
 	}
-	o.history.MaxAuthorizations, o.history.Recent = o.hub.config.MaxAuthorizations, o.hub.config.Recent
-	for m, err := range messages(ctx, o.hub.js, wire.AccountStream, wire.AccountSubject(o.token), o.applied+1) {
+	o.history.MaxAuthorizations, o.history.Recent = o.hub.config.maxAuthorizations(), o.hub.config.Recent
+	if err := o.checkStream(ctx); err != nil {
+		return err
+	}
+	for m, err := range messages(ctx, o.hub.js, wire.AccountStream, o.applied+1, wire.AccountSubject(o.token)) {
 		if err != nil {
 			return err
 		}
 		o.merge(m)
 	}
-	if err := o.work.load(o); err != nil {
-		return err
-	}
-	o.sweepOrphans(ctx)
-	o.log.Info("account loaded", "authorizations", len(o.history.Lives()), "applied", o.applied)
+	o.work.load(o)
+	o.log.Info("account loaded", "records", o.history.Records(), "applied", o.applied)
 	return nil
 }
 
-// sweepOrphans deletes snapshots that earlier owners have left behind.
-func (o *owned) sweepOrphans(ctx context.Context) {
-	objects, err := o.hub.histories.List(ctx)
-	if err != nil {
-		return // there are none, or the next owner will
+func (o *owned) loadSnapshot(ctx context.Context) error {
+	if o.state.Snapshot == "" {
+		return nil
 	}
-	for _, object := range objects {
+	ctx, cancel := context.WithTimeout(ctx, loadWait) // without a deadline, the store takes one of seconds
+	defer cancel()
+	data, err := o.hub.histories.GetBytes(ctx, o.state.Snapshot)
+	if err == nil {
+		o.history, err = wire.DecodeHistory(data, wire.MaxHistory)
+	}
+	if err != nil {
+		return fmt.Errorf("the snapshot %s: %w", o.state.Snapshot, err)
+	}
+	o.applied = o.state.Applied
+	return nil
+}
+
+// checkStream starts from the beginning of ACCOUNTS if that is not the stream any more whose messages the state counts: it
+// was made anew, or restored from a copy. What was merged before merges to the same.
+func (o *owned) checkStream(ctx context.Context) error {
+	stream, err := o.hub.js.Stream(ctx, wire.AccountStream)
+	if err != nil {
+		return err
+	}
+	info := stream.CachedInfo()
+	if o.applied > info.State.LastSeq || !o.state.Stream.IsZero() && !o.state.Stream.Equal(info.Created) {
+		o.log.Warn("the stream of accounts is another one: all of it is merged", "applied", o.applied, "last", info.State.LastSeq)
+		o.applied = 0
+	}
+	o.state.Stream = info.Created.UTC()
+	return nil
+}
+
+// removeOrphans deletes those of the account's objects that nobody needs: earlier owners have left them behind.
+func (o *owned) removeOrphans(ctx context.Context, names []string) {
+	for _, name := range names {
 		var epoch, n uint64
-		rest, mine := strings.CutPrefix(object.Name, o.token+".")
-		if _, err := fmt.Sscanf(rest, "%d.%d", &epoch, &n); mine && err == nil && epoch < o.lease.epoch && object.Name != o.state.Snapshot {
-			_ = o.hub.histories.Delete(ctx, object.Name)
+		rest, mine := strings.CutPrefix(name, o.token+".")
+		if _, err := fmt.Sscanf(rest, "%d.%d", &epoch, &n); !mine || err != nil || name == o.state.Snapshot {
+			continue
+		}
+		if epoch < o.lease.epoch || epoch == o.lease.epoch && n < o.number {
+			if err := o.hub.store.remove(ctx, name); err != nil {
+				o.log.Warn("an old snapshot is not removed", "object", name, "error", err)
+			}
 		}
 	}
 }
@@ -192,8 +254,8 @@ func (o *owned) consume(ctx context.Context) {
 		}
 		if err := o.receive(ctx, c); err != nil && ctx.Err() == nil {
 			o.log.Warn("messages cannot be received", "error", err)
+			pause(ctx, time.Second)
 		}
-		return
 	}
 }
 
@@ -242,52 +304,90 @@ func (o *owned) merge(m jetstream.Msg) {
 // forgetEvery is how often old authorizations are forgotten.
 const forgetEvery = time.Hour
 
+func (o *owned) forget() {
+	now := time.Now()
+	if now.Sub(o.forgot) < forgetEvery {
+		return
+	}
+	o.forgot = now
+	if o.history.Forget(now.Add(-o.hub.config.retention())) > 0 {
+		o.changed = true
+	}
+	maps.DeleteFunc(o.work.settled, func(url, _ string) bool {
+		_, known := o.history.Life(url)
+		return !known
+	})
+}
+
 // save makes a snapshot if there is something new, and writes the state.
 func (o *owned) save(ctx context.Context) error {
 	if !o.changed && !o.work.news {
 		return nil
 	}
-	old := o.state.Snapshot
-	if o.changed {
-		if now := time.Now(); now.Sub(o.forgot) > forgetEvery {
-			o.history.Forget(now.Add(-o.hub.config.retention()))
-			o.forgot = now
-		}
-		data, err := wire.EncodeHistory(o.history)
-		if err != nil {
+	old, changed := o.state.Snapshot, o.changed
+	if changed {
+		if err := o.saveSnapshot(ctx); err != nil {
 			return err
 		}
-		o.number++
-		o.state.Snapshot = fmt.Sprintf("%s.%d.%d", o.token, o.lease.epoch, o.number)
-		if _, err := o.hub.histories.PutBytes(ctx, o.state.Snapshot, data); err != nil {
-			o.state.Snapshot = old
-			return err
-		}
-		o.hub.stats.snapshots.Add(1)
-		o.hub.stats.snapshotBytes.Add(int64(len(data)))
 		o.count()
 	}
-	o.state.Schema, o.state.Account, o.state.Hub, o.state.Epoch = wire.StateSchema, o.account, o.hub.config.Name, o.lease.epoch
-	o.state.Updated, o.state.Applied, o.state.Work = time.Now().UTC(), o.applied, o.work.told(o)
-	state, err := json.Marshal(&o.state)
-	if err != nil {
+	if err := o.saveState(ctx); err != nil {
+		o.state.Snapshot = old // the next one takes the place of the object, or is named after all
 		return err
 	}
-	if err := o.lease.fenced(ctx, wire.StateKey(o.token), state); err != nil {
-		o.state.Snapshot = old // the object is an orphan, or it is named after all: then the next one replaces it
-		return err
-	}
-	changed := o.changed
 	o.changed, o.work.news = false, false
 	if !changed {
 		return nil
 	}
+	o.number++
+	return o.tidy(ctx, old)
+}
+
+// saveSnapshot writes the history. Until the state names it, it is written to the same name.
+func (o *owned) saveSnapshot(ctx context.Context) error {
+	data, err := wire.EncodeHistory(o.history)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, loadWait)
+	defer cancel()
+	name := fmt.Sprintf("%s.%d.%d", o.token, o.lease.epoch, o.number+1)
+	if _, err := o.hub.histories.PutBytes(ctx, name, data); err != nil {
+		return err
+	}
+	o.state.Snapshot = name
+	o.hub.stats.snapshots.Add(1)
+	o.hub.stats.snapshotBytes.Add(int64(len(data)))
+	return nil
+}
+
+func (o *owned) saveState(ctx context.Context) error {
+	o.state.Schema, o.state.Account, o.state.Hub, o.state.Epoch = wire.StateSchema, o.account, o.hub.config.Name, o.lease.epoch
+	o.state.Updated, o.state.Applied, o.state.Work = time.Now().UTC(), o.applied, o.work.told(o)
+	state, err := json.Marshal(&o.state)
+	if err == nil && len(state) > wire.MaxState { // names in logs can be anything
+		o.state.Domains, o.state.Hosts = []wire.Count{}, []wire.Count{}
+		state, err = json.Marshal(&o.state)
+	}
+	if err != nil {
+		return err
+	}
+	if err := o.lease.fenced(ctx, wire.StateKey(o.token), state); err != nil {
+		return err
+	}
+	shown := o.state
+	o.shown.Store(&shown)
+	return nil
+}
+
+// tidy removes what is in the snapshot now: messages, and the snapshot before.
+func (o *owned) tidy(ctx context.Context, old string) error {
 	stream, err := o.hub.js.Stream(ctx, wire.AccountStream)
 	if err == nil && o.applied > 0 {
 		err = stream.Purge(ctx, jetstream.WithPurgeSubject(wire.AccountSubject(o.token)), jetstream.WithPurgeSequence(o.applied+1))
 	}
 	if err == nil && old != "" && old != o.state.Snapshot {
-		err = o.hub.histories.Delete(ctx, old)
+		err = o.hub.store.remove(ctx, old)
 	}
 	return err
 }
@@ -321,12 +421,15 @@ func (o *owned) count() {
 	o.state.Domains, o.state.Hosts = counts(o.history.Groups(logparse.ByDomain)), counts(o.history.Groups(logparse.ByHost))
 }
 
+// maxKey bounds the names in a state, in bytes.
+const maxKey = 128
+
 // counts are the groups with the most leaks.
 func counts(groups []logparse.Group) []wire.Count {
 	all := []wire.Count{}
 	for _, g := range groups {
 		if n := g.Leaks(); n > 0 && len(all) < wire.MaxCounts {
-			all = append(all, wire.Count{Key: g.Key, Leaked: n})
+			all = append(all, wire.Count{Key: strings.ToValidUTF8(g.Key[:min(len(g.Key), maxKey)], ""), Leaked: n})
 		}
 	}
 	return all

@@ -16,3 +16,10 @@ func bomb(t *testing.T) []byte {
 	require.Less(t, len(data), 64<<10)
 	return data
 }
+
+// compressed is a message as it travels.
+func compressed(t *testing.T, text []byte) []byte {
+	w, err := zstd.NewWriter(nil)
+	require.NoError(t, err)
+	return w.EncodeAll(text, nil)
+}

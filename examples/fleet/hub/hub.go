@@ -10,7 +10,9 @@ import (
 	"errors"
 	"hash/fnv"
 	"log/slog"
+	"maps"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -79,9 +81,10 @@ type Config struct {
 	Retention time.Duration
 
 	// MaxAccounts bounds how many accounts there may be, MaxHostAccounts how many
-	// of them one host can make known to a hub, so that no host uses them up. If
-	// they are zero, they are 10,000 and 100. MaxAuthorizations bounds those of one
-	// account; zero is no bound.
+	// of them one host can make known to a hub, so that no host uses them up;
+	// what is told of others is left out. If they are zero, they are 10,000 and
+	// 100. MaxAuthorizations bounds those of one account; if it is zero, it is a
+	// million.
 	MaxAccounts, MaxHostAccounts, MaxAuthorizations int
 
 	// Logger receives what happens. If it is nil, nothing is logged.
@@ -99,6 +102,7 @@ func (c *Config) saveEvery() time.Duration  { return cmp.Or(c.SaveEvery, 15*time
 func (c *Config) sweepEvery() time.Duration { return cmp.Or(c.SweepEvery, time.Hour) }
 func (c *Config) retention() time.Duration  { return cmp.Or(c.Retention, 90*24*time.Hour) }
 func (c *Config) maxAccounts() int          { return cmp.Or(c.MaxAccounts, 10_000) }
+func (c *Config) maxAuthorizations() int    { return cmp.Or(c.MaxAuthorizations, 1_000_000) }
 func (c *Config) maxHostAccounts() int      { return cmp.Or(c.MaxHostAccounts, 100) }
 
 // A Hub is one of a fleet's. Make one with New.
@@ -112,6 +116,8 @@ type Hub struct {
 	stats     counters
 	started   time.Time
 	limiters  limiters
+	store     store
+	tidyEvery time.Duration
 
 	mu      sync.Mutex
 	leases  map[string]sighting // of all accounts, by token
@@ -138,7 +144,8 @@ func New(ctx context.Context, js jetstream.JetStream, config Config) (*Hub, erro
 	if _, err := wire.HostToken(config.Name); err != nil {
 		return nil, err
 	}
-	h := &Hub{config: config, js: js, started: time.Now(), leases: make(map[string]sighting), members: make(map[string]member), owned: make(map[string]*owned)}
+	config.Name = strings.ToLower(config.Name) // as its token is
+	h := &Hub{config: config, js: js, started: time.Now(), store: store{js: js}, tidyEvery: time.Hour, leases: make(map[string]sighting), members: make(map[string]member), owned: make(map[string]*owned)}
 	var err error
 	if h.accounts, err = js.KeyValue(ctx, wire.AccountBucket); err != nil {
 		return nil, err
@@ -153,50 +160,117 @@ func New(ctx context.Context, js jetstream.JetStream, config Config) (*Hub, erro
 	return h, nil
 }
 
-// Run works until ctx ends; then the accounts are given back. It returns an error
-// only if it could not begin.
+// Run works until ctx ends; then the accounts are given back. It always returns nil: while the server is away, it waits.
 func (h *Hub) Run(ctx context.Context) error {
-	leases, err := h.accounts.Watch(ctx, "lease.*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = leases.Stop() }()
-	members, err := h.hubs.WatchAll(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = members.Stop() }()
-
+	h.warn()
 	var group sync.WaitGroup
 	defer group.Wait()
-	group.Go(func() {
-		for ctx.Err() == nil {
-			if err := h.ingester.run(ctx); err != nil {
-				h.config.log().Warn("shards are not split", "error", err)
-				pause(ctx, time.Second)
-			}
-		}
-	})
-	group.Go(func() { h.renewals(ctx) })
-	tick := time.NewTicker(h.config.life() / 3)
-	defer tick.Stop()
-	h.beat(ctx)
+	leases, members := make(chan jetstream.KeyValueEntry), make(chan jetstream.KeyValueEntry)
+	group.Go(func() { h.watch(ctx, h.accounts, wire.LeaseKey("*"), leases) })
+	group.Go(func() { h.watch(ctx, h.hubs, ">", members) })
+	group.Go(func() { h.every(ctx, min(h.config.life()/3, maxBeat), h.beat) })
+	group.Go(func() { h.every(ctx, h.config.life()/3, h.renewAll) })
+	group.Go(func() { h.tidyStore(ctx) })
+	known := make(chan struct{}) // closed when the accounts that there are are known
+	group.Go(func() { h.work(ctx, known, &group) })
+	once := sync.OnceFunc(func() { close(known) })
+	defer once()
 	for {
 		select {
 		case <-ctx.Done():
 			h.leave()
 			return nil
-		case e, ok := <-leases.Updates():
-			if ok && e != nil {
-				h.sawLease(e)
+		case e := <-leases:
+			if e == nil {
+				once()
+				continue
 			}
-		case e, ok := <-members.Updates():
-			if ok && e != nil {
+			h.sawLease(e)
+		case e := <-members:
+			if e != nil {
 				h.sawMember(e)
 			}
+		}
+	}
+}
+
+// maxBeat is how often a hub tells that it is alive, at least: the bucket forgets it after half a minute.
+const maxBeat = 8 * time.Second
+
+// work takes accounts and splits shards until ctx ends.
+func (h *Hub) work(ctx context.Context, known <-chan struct{}, accounts *sync.WaitGroup) {
+	<-known
+	var group sync.WaitGroup
+	defer group.Wait()
+	group.Go(func() {
+		for ctx.Err() == nil {
+			if err := h.ingester.run(ctx); err != nil && ctx.Err() == nil {
+				h.config.log().Warn("shards are not split", "error", err)
+				pause(ctx, time.Second)
+			}
+		}
+	})
+	pause(ctx, h.config.life()/3) // until the others have been heard
+	h.every(ctx, h.config.life()/3, func(ctx context.Context) { h.takeAll(ctx, accounts) })
+}
+
+// every does something at once and then again and again, until ctx ends.
+func (h *Hub) every(ctx context.Context, d time.Duration, do func(context.Context)) {
+	tick := time.NewTicker(d)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		do(ctx)
+		select {
+		case <-ctx.Done():
 		case <-tick.C:
-			h.beat(ctx)
-			h.takeAll(ctx, &group)
+		}
+	}
+}
+
+// watch hands on the values of keys until ctx ends, and nil when all that there were have come. A watch ends when the server
+// cannot make its consumer again after it was away; then all values come once more.
+func (h *Hub) watch(ctx context.Context, kv jetstream.KeyValue, keys string, to chan<- jetstream.KeyValueEntry) {
+	for ctx.Err() == nil {
+		err := watchOnce(ctx, kv, keys, to)
+		if ctx.Err() == nil {
+			h.config.log().Warn("a bucket is watched again", "bucket", kv.Bucket(), "error", err)
+			pause(ctx, time.Second)
+		}
+	}
+}
+
+func watchOnce(ctx context.Context, kv jetstream.KeyValue, keys string, to chan<- jetstream.KeyValueEntry) error {
+	w, err := kv.Watch(ctx, keys)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = w.Stop() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e, ok := <-w.Updates():
+			if !ok {
+				return errors.New("the watch has ended")
+			}
+			select {
+			case to <- e:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}
+}
+
+// warn tells of settings that have no effect.
+func (h *Hub) warn() {
+	if n := len(h.config.Accounts); n > maxKeys {
+		h.config.log().Warn("other hubs are told of some of the keys only, and may take accounts whose keys they lack", "keys", n, "told", maxKeys)
+	}
+	for i, p := range h.config.Policies {
+		fits := func(a *account.Account) bool { ok, _ := path.Match(p.Accounts, a.URL); return ok }
+		if p.Accounts != "" && len(h.config.Accounts) > 0 && !slices.ContainsFunc(h.config.Accounts, fits) {
+			h.config.log().Warn("a policy is about no account whose key is here: see slashes and ports", "policy", i+1, "accounts", p.Accounts)
 		}
 	}
 }
@@ -216,6 +290,9 @@ func (h *Hub) sawLease(e jetstream.KeyValueEntry) {
 	if e.Operation() != jetstream.KeyValuePut {
 		delete(h.leases, token)
 		return
+	}
+	if h.leases[token].revision == e.Revision() {
+		return // a watch that began again: it is as old as it was
 	}
 	s := sighting{revision: e.Revision(), since: time.Now()}
 	if json.Unmarshal(e.Value(), &s.lease) == nil {
@@ -268,6 +345,9 @@ func (h *Hub) beat(ctx context.Context) {
 	limited, cancel := context.WithTimeout(ctx, h.config.life()/3)
 	defer cancel()
 	if _, err := h.hubs.Put(limited, token, data); err != nil {
+		if ctx.Err() != nil {
+			return
+		}
 		h.config.log().Warn("heartbeat was not sent", "error", err)
 		return
 	}
@@ -276,8 +356,13 @@ func (h *Hub) beat(ctx context.Context) {
 	h.mu.Unlock()
 }
 
-// over is how long something must not have changed to be given up.
+// over is how long a hub must not have been heard to be given up.
 func (h *Hub) over() time.Duration { return h.config.life() * 4 / 3 }
+
+// over is how long a lease must not have changed to be over: hubs may have different settings.
+func (s sighting) over(h *Hub) time.Duration {
+	return max(h.config.life(), time.Duration(s.lease.Life)*time.Millisecond) * 4 / 3
+}
 
 // best is the hub that should have an account: by rendezvous hashing over those that are alive, with those that have its
 // key before the others. It only spreads the work; who has it is up to the lease.
@@ -289,7 +374,7 @@ func (h *Hub) best(token string) string {
 	}
 	var all []candidate
 	for name, m := range h.members {
-		if time.Since(m.seen) < h.over() {
+		if time.Since(m.seen) < h.over() || name == h.config.Name {
 			f := fnv.New64a()
 			_, _ = f.Write([]byte(name + "\x00" + token))
 			all = append(all, candidate{name, m.keys[token], mix(f.Sum64())})
@@ -324,29 +409,47 @@ func (h *Hub) shouldLeave(token string) bool {
 	return h.best(token) != h.config.Name
 }
 
+// patience is how many times over() an account must have been nobody's until a hub takes it that is not the best: that one
+// may be unable to.
+const patience = 3
+
+// takeSlots is how many accounts are taken at once.
+const takeSlots = 8
+
 // takeAll takes the accounts that are this hub's and nobody has.
 func (h *Hub) takeAll(ctx context.Context, group *sync.WaitGroup) {
+	type free struct {
+		sighting
+		best bool
+	}
 	h.mu.Lock()
-	var free []sighting
+	var all []free
 	for token, s := range h.leases {
-		taken := s.lease.Hub != "" && time.Since(s.since) < h.over()
-		if h.owned[token] == nil && !taken && h.best(token) == h.config.Name {
-			free = append(free, s)
+		taken := s.lease.Hub != "" && time.Since(s.since) < s.over(h)
+		best := h.best(token) == h.config.Name
+		if h.owned[token] == nil && !taken && (best || time.Since(s.since) > patience*s.over(h)) {
+			all = append(all, free{s, best})
 		}
 	}
 	h.mu.Unlock()
-	for _, s := range free {
-		if ctx.Err() != nil {
-			return
-		}
-		h.take(ctx, s, group)
+	var takes sync.WaitGroup
+	slots := make(chan struct{}, takeSlots)
+	for _, f := range all {
+		slots <- struct{}{}
+		takes.Go(func() {
+			defer func() { <-slots }()
+			if ctx.Err() == nil {
+				h.take(ctx, f.sighting, f.best, group)
+			}
+		})
 	}
+	takes.Wait()
 }
 
-func (h *Hub) take(ctx context.Context, s sighting, group *sync.WaitGroup) {
+func (h *Hub) take(ctx context.Context, s sighting, best bool, group *sync.WaitGroup) {
 	l, err := take(ctx, h.js, h.accounts, h.config.Name, s.lease.Account, s.revision, h.config.life())
 	if err != nil {
-		if !errors.Is(err, ErrLost) {
+		if !errors.Is(err, ErrLost) && ctx.Err() == nil {
 			h.config.log().Warn("account cannot be taken", "account", s.lease.Account, "error", err)
 		}
 		return
@@ -355,8 +458,11 @@ func (h *Hub) take(ctx context.Context, s sighting, group *sync.WaitGroup) {
 		h.stats.takeovers.Add(1)
 	}
 	o := &owned{
-		hub: h, lease: l, journal: newJournal(l, h.config.retention()), account: s.lease.Account, token: l.token,
+		hub: h, lease: l, journal: newJournal(l, h.config.retention()), account: s.lease.Account, token: l.token, orphans: make(chan []string),
 		log: h.config.log().With("account", s.lease.Account, "hub", h.config.Name, "epoch", l.epoch),
+	}
+	if !best {
+		o.kept = time.Now().Add(10 * h.over())
 	}
 	o.log.Info("account taken", "from", s.lease.Hub)
 	h.mu.Lock()
@@ -371,41 +477,30 @@ func (h *Hub) take(ctx context.Context, s sighting, group *sync.WaitGroup) {
 	})
 }
 
-// renewals renews all leases, until ctx ends.
-func (h *Hub) renewals(ctx context.Context) {
-	tick := time.NewTicker(h.config.life() / 3)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		h.mu.Lock()
-		var all []*owned
-		for _, o := range h.owned {
-			all = append(all, o)
-		}
-		h.mu.Unlock()
-		var group sync.WaitGroup
-		slots := make(chan struct{}, 16)
-		for _, o := range all {
-			slots <- struct{}{}
-			group.Go(func() {
-				defer func() { <-slots }()
-				if err := o.lease.renew(ctx); err != nil && ctx.Err() == nil && o.lease.context.Err() == nil {
-					h.stats.renewalsFailed.Add(1)
-					o.log.Warn("lease was not renewed", "error", err)
-				}
-			})
-		}
-		group.Wait()
+// renewAll renews all leases.
+func (h *Hub) renewAll(ctx context.Context) {
+	h.mu.Lock()
+	all := slices.Collect(maps.Values(h.owned))
+	h.mu.Unlock()
+	var group sync.WaitGroup
+	slots := make(chan struct{}, 16)
+	for _, o := range all {
+		slots <- struct{}{}
+		group.Go(func() {
+			defer func() { <-slots }()
+			if err := o.lease.renew(ctx); err != nil && ctx.Err() == nil && o.lease.context.Err() == nil {
+				h.stats.renewalsFailed.Add(1)
+				o.log.Warn("lease was not renewed", "error", err)
+			}
+		})
 	}
+	group.Wait()
 }
 
 // Stats are what a hub has counted since it was started.
 type Stats struct {
 	Shards, Refused, Bytes, Merged int64 // shards split, refused, their bytes; messages merged
+	LeftOut                        int64 // parts of shards, of accounts that are too many
 	Snapshots, SnapshotBytes       int64
 	Takeovers, RenewalsFailed      int64
 	Settled, Failed                int64  // authorizations
@@ -419,13 +514,18 @@ type Stats struct {
 // Stats returns what was counted. It is safe for concurrent use with Run.
 func (h *Hub) Stats() Stats {
 	s := Stats{
-		Shards: h.stats.shards.Load(), Refused: h.stats.refused.Load(), Bytes: h.stats.bytes.Load(), Merged: h.stats.merged.Load(),
+		Shards: h.stats.shards.Load(), Refused: h.stats.refused.Load(), Bytes: h.stats.bytes.Load(), Merged: h.stats.merged.Load(), LeftOut: h.stats.leftOut.Load(),
 		Snapshots: h.stats.snapshots.Load(), SnapshotBytes: h.stats.snapshotBytes.Load(), Takeovers: h.stats.takeovers.Load(),
 		RenewalsFailed: h.stats.renewalsFailed.Load(), Settled: h.stats.settled.Load(), Failed: h.stats.failed.Load(), Lag: h.stats.lag.Load(),
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s.Accounts, s.Heartbeat = len(h.owned), h.beaten
-	s.Connected = !h.beaten.IsZero() && time.Since(h.beaten) < h.over()
+	s.Connected = !h.beaten.IsZero() && time.Since(h.beaten) < max(h.over(), 2*maxBeat)
+	for _, o := range h.owned {
+		if state := o.shown.Load(); state != nil {
+			s.States = append(s.States, *state)
+		}
+	}
 	return s
 }

@@ -18,11 +18,12 @@ import (
 
 // How shards become parts of accounts.
 //
-//	SHARDS -> checked -> merged with those fetched together -> split by account -> ACCOUNTS -> acknowledged
+//	SHARDS -> checked and split by account -> merged with those fetched together -> ACCOUNTS -> acknowledged
 //
 // Invariants:
 //   - a shard is acknowledged when the server has all that was made of it: a hub that is killed before leaves it to another,
 //     and what comes twice merges to the same.
+//   - shards are merged after they were split: what one host tells does not change whose account another's is.
 //   - a shard that breaks the rules is refused and counted; it never keeps back others.
 //   - if there is no room in ACCOUNTS, shards wait where they are, and then agents do.
 
@@ -101,25 +102,88 @@ func (g *ingester) next(ctx context.Context, all jetstream.MessagesContext) (sha
 	return shards, nil
 }
 
-// split splits shards, and acknowledges them. If it fails they are to be delivered again.
+// heldTogether is how many records of shards are merged before they are published: it bounds memory.
+const heldTogether = 20_000
+
+// split splits shards, and acknowledges them. If it fails those that are left are to be delivered again.
 func (g *ingester) split(ctx context.Context, shards []jetstream.Msg) error {
-	var whole logparse.History
-	var good []jetstream.Msg
+	var all batch
 	for _, m := range shards {
-		h, err := g.read(m)
+		parts, err := g.read(m)
 		if err != nil {
 			g.refuse(m, err)
 			continue
 		}
-		whole.Merge(h)
-		good = append(good, m)
+		all.add(m, parts)
+		if all.size >= heldTogether {
+			if err := g.publish(ctx, all); err != nil {
+				return err
+			}
+			all = batch{}
+		}
 	}
-	for account, part := range whole.Split() {
-		if err := g.publish(ctx, account, part); err != nil {
+	return g.publish(ctx, all)
+}
+
+// A batch is some shards by account, and merged.
+type batch struct {
+	shards []jetstream.Msg
+	each   []map[string]*logparse.History // of each shard
+	size   int                            // records
+}
+
+func (b *batch) add(m jetstream.Msg, parts map[string]*logparse.History) {
+	b.shards, b.each = append(b.shards, m), append(b.each, parts)
+	for _, part := range parts {
+		b.size += part.Records()
+	}
+}
+
+// merged is what all shards tell of each account.
+func (b *batch) merged() map[string]*logparse.History {
+	if len(b.each) == 1 {
+		return b.each[0]
+	}
+	all := make(map[string]*logparse.History)
+	for _, parts := range b.each {
+		for account, part := range parts {
+			if all[account] == nil {
+				all[account] = new(logparse.History)
+			}
+			all[account].Merge(part)
+		}
+	}
+	return all
+}
+
+// publish publishes a batch and acknowledges its shards. What cannot be published together is published shard by shard, and
+// what cannot be published at all is refused.
+func (g *ingester) publish(ctx context.Context, b batch) error {
+	var err error
+	for account, part := range b.merged() {
+		if err = g.publishPart(ctx, account, part); err != nil {
+			break
+		}
+	}
+	switch {
+	case err == nil:
+		return g.acknowledge(b.shards)
+	case !errors.Is(err, errEncoding):
+		return err
+	case len(b.shards) == 1:
+		g.refuse(b.shards[0], err)
+		return nil
+	}
+	for i := range b.shards {
+		if err := g.publish(ctx, batch{shards: b.shards[i : i+1], each: b.each[i : i+1]}); err != nil {
 			return err
 		}
 	}
-	for _, m := range good {
+	return nil
+}
+
+func (g *ingester) acknowledge(shards []jetstream.Msg) error {
+	for _, m := range shards {
 		if err := m.Ack(); err != nil {
 			return err
 		}
@@ -129,8 +193,8 @@ func (g *ingester) split(ctx context.Context, shards []jetstream.Msg) error {
 	return nil
 }
 
-// read checks a shard.
-func (g *ingester) read(m jetstream.Msg) (*logparse.History, error) {
+// read checks a shard and splits it by account. What it tells of accounts that are too many is left out.
+func (g *ingester) read(m jetstream.Msg) (map[string]*logparse.History, error) {
 	token, ok := strings.CutPrefix(m.Subject(), wire.ShardSubject(""))
 	if !ok {
 		return nil, fmt.Errorf("its subject is %q", m.Subject())
@@ -148,23 +212,31 @@ func (g *ingester) read(m jetstream.Msg) (*logparse.History, error) {
 		return nil, fmt.Errorf("it tells of %d accounts, more than %d", len(accounts), maxShardAccounts)
 	}
 	for account := range accounts {
+		if !isAccount(account) {
+			return nil, fmt.Errorf("%.80q is no account URL", account)
+		}
 		if err := g.admit(host, account); err != nil {
-			return nil, err
+			g.stats.leftOut.Add(1)
+			g.config.log().Warn("a part of a shard is left out", "host", host, "account", account, "error", err)
+			delete(accounts, account)
 		}
 	}
-	return h, nil
+	return accounts, nil
 }
 
 // maxShardAccounts is how many accounts one shard may tell of: a host has a few.
 const maxShardAccounts = 100
 
-// admit reports whether an account may be known to the fleet.
+// isAccount reports whether a text may be an account's URL; the empty one stands for what logs do not tell.
+func isAccount(account string) bool {
+	web := strings.HasPrefix(account, "https://") || strings.HasPrefix(account, "http://")
+	return account == "" || web && len(account) <= 512 && !strings.ContainsFunc(account, isControl)
+}
+
+// admit is nil if an account may be known to the fleet.
 func (g *ingester) admit(host, account string) error {
 	if account == "" {
 		return nil
-	}
-	if !strings.HasPrefix(account, "https://") && !strings.HasPrefix(account, "http://") || len(account) > 512 || strings.ContainsFunc(account, isControl) {
-		return fmt.Errorf("%.80q is no account URL", account)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -191,19 +263,22 @@ func (g *ingester) refuse(m jetstream.Msg, err error) {
 	_ = m.TermWithReason("it breaks the rules")
 }
 
-// publish hands a part to whoever has its account, in as many messages as it takes.
-func (g *ingester) publish(ctx context.Context, account string, part *logparse.History) error {
+// publishPart hands a part to whoever has its account, in as many messages as it takes.
+func (g *ingester) publishPart(ctx context.Context, account string, part *logparse.History) error {
 	if err := g.register(ctx, account); err != nil {
 		return err
 	}
 	return publishHistory(ctx, g.js, account, part)
 }
 
-// publishHistory publishes a History to ACCOUNTS. One that is too large is told event for event: it is cut at a time.
+// errEncoding means that a History cannot be sent, now or later.
+var errEncoding = errors.New("hub: it cannot be a message")
+
+// publishHistory publishes a History to ACCOUNTS, in as many messages as it takes.
 func publishHistory(ctx context.Context, js jetstream.JetStream, account string, h *logparse.History) error {
 	for piece, err := range wire.Pieces(h) {
 		if err != nil {
-			return err
+			return fmt.Errorf("%w: %w", errEncoding, err)
 		}
 		m := &nats.Msg{Subject: wire.AccountSubject(wire.AccountToken(account)), Data: piece, Header: nats.Header{}}
 		m.Header.Set(jetstream.MsgIDHeader, wire.MessageID(piece))
@@ -243,8 +318,8 @@ func (g *ingester) learn(token string) {
 
 // counters are what a hub counts.
 type counters struct {
-	shards, refused, bytes, merged, snapshots, snapshotBytes, takeovers, renewalsFailed, settled, failed atomic.Int64
-	lag                                                                                                  atomic.Uint64
+	shards, refused, leftOut, bytes, merged, snapshots, snapshotBytes, takeovers, renewalsFailed, settled, failed atomic.Int64
+	lag                                                                                                           atomic.Uint64
 }
 
 // pause waits, unless ctx ends before.

@@ -23,7 +23,9 @@ import (
 //
 // Invariants:
 //   - no clocks are compared: a contender waits until a revision has not changed for longer than a lifetime by its own
-//     clock; the owner counts its lifetime from before it sent the renewal.
+//     clock; the owner counts its lifetime from before it sent the renewal. The lease says how long a lifetime is.
+//   - the owner's lifetime ends by the monotonic clock or by the wall clock, whichever is first: the first stands still
+//     while a machine is suspended, the second may be set.
 //   - epoch.<account> is written by the holder of the lease only: the write depends on the lease's revision.
 //   - after another has written it, nothing of the old owner gets into state or journal: it cannot begin a change.
 //   - what is left is a request that was begun in time, and is sent by a process that was stopped in between: its
@@ -34,6 +36,9 @@ import (
 
 // ErrLost means that the hub does not have the account any more, or cannot tell.
 var ErrLost = errors.New("hub: the account was lost to another hub")
+
+// errBehind means that the answer came from a server of a cluster that has not stored the latest yet.
+var errBehind = errors.New("hub: a server that is behind has answered")
 
 // Codes of JetStream's errors.
 const (
@@ -57,6 +62,7 @@ type lease struct {
 
 	mu    sync.Mutex
 	until time.Time // by the monotonic clock
+	wall  time.Time // by the other one
 	timer *time.Timer
 }
 
@@ -65,7 +71,7 @@ func take(ctx context.Context, js jetstream.JetStream, kv jetstream.KeyValue, hu
 	now := time.Now()
 	l := &lease{
 		kv: kv, js: js, token: wire.AccountToken(account), life: life, revision: revision,
-		value: wire.Lease{Account: account, Hub: hub, Taken: now.UTC(), Renewed: now.UTC()},
+		value: wire.Lease{Account: account, Hub: hub, Taken: now.UTC(), Renewed: now.UTC(), Life: life.Milliseconds()},
 	}
 	limited, cancel := context.WithTimeout(ctx, life/3)
 	defer cancel()
@@ -78,10 +84,13 @@ func take(ctx context.Context, js jetstream.JetStream, kv jetstream.KeyValue, hu
 	}
 	l.epoch = ack.Sequence
 	l.context, l.lose = context.WithCancelCause(ctx)
-	l.until = now.Add(life)
+	l.last(now)
 	l.timer = time.AfterFunc(time.Until(l.until), l.expire)
 	return l, nil
 }
+
+// last makes the lease last for a lifetime.
+func (l *lease) last(from time.Time) { l.until, l.wall = from.Add(l.life), from.Round(0).Add(l.life) }
 
 // write writes the lease if it has not changed, and notes its new revision.
 func (l *lease) write(ctx context.Context) error {
@@ -133,7 +142,8 @@ func (l *lease) fenced(ctx context.Context, key string, data []byte, options ...
 func (l *lease) valid() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return time.Now().Before(l.until) && !errors.Is(context.Cause(l.context), ErrLost)
+	now := time.Now()
+	return now.Before(l.until) && now.Round(0).Before(l.wall) && !errors.Is(context.Cause(l.context), ErrLost)
 }
 
 // expire ends the lease if it was not renewed.
@@ -167,7 +177,7 @@ func (l *lease) renew(ctx context.Context) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.until = sent.Add(l.life)
+	l.last(sent)
 	l.timer.Reset(time.Until(l.until))
 	return nil
 }
@@ -177,6 +187,9 @@ func (l *lease) reread(ctx context.Context) error {
 	e, err := l.kv.Get(ctx, wire.LeaseKey(l.token))
 	if err != nil {
 		return err
+	}
+	if e.Revision() < l.revision {
+		return errBehind
 	}
 	var v wire.Lease
 	if json.Unmarshal(e.Value(), &v) != nil || v.Hub != l.value.Hub || !v.Taken.Equal(l.value.Taken) {

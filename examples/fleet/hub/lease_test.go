@@ -48,6 +48,8 @@ func taken(t *testing.T, js jetstream.JetStream, hub string, life time.Duration)
 }
 
 func entries(t *testing.T, j *journal) (urls []string) {
+	_, err := j.load()
+	require.NoError(t, err)
 	t.Helper()
 	for e, err := range j.Entries() {
 		require.NoError(t, err)
@@ -131,6 +133,7 @@ func TestJournalWriters(t *testing.T) {
 			})
 		}
 		group.Wait()
+		require.Len(t, entries(t, newJournal(l, time.Hour)), 1000)
 		last := map[byte]rune{}
 		n := 0
 		for e, err := range j.Entries() {

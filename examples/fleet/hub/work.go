@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,8 +40,8 @@ type sweeper struct {
 	changed bool // there is something new in the history
 	news    bool // the state is to be written
 
-	planned map[string]plan // by URL
-	settled map[string]bool // by URL; of all owners
+	planned map[string]plan   // by URL
+	settled map[string]string // status by URL; of all owners
 	work    wire.Work
 	next    time.Time // when something is to be looked at again
 }
@@ -53,19 +54,18 @@ type plan struct {
 }
 
 // load finds out what earlier owners have settled.
-func (s *sweeper) load(o *owned) error {
-	s.planned, s.settled, s.changed, s.news = make(map[string]plan), make(map[string]bool), true, true
-	for e, err := range o.journal.Entries() {
-		if err != nil {
-			return err
-		}
-		if e.Event == authz.EventEnd && e.Error == "" && slices.Contains([]string{acme.StatusDeactivated, acme.StatusValid, acme.StatusInvalid}, e.Status) {
-			s.settled[e.URL] = true
+func (s *sweeper) load(o *owned) {
+	s.planned, s.settled, s.changed, s.news = make(map[string]plan), make(map[string]string), true, true
+	for e := range o.journal.Entries() { // they are in memory
+		if i := slices.Index(settledStatuses, e.Status); e.Event == authz.EventEnd && i >= 0 {
+			s.settled[e.URL] = settledStatuses[i]
 			o.recall(e)
 		}
 	}
-	return nil
 }
+
+// settledStatuses are those of an authorization that need no more work, whatever became of the attempt.
+var settledStatuses = []string{acme.StatusDeactivated, acme.StatusValid, acme.StatusInvalid}
 
 // recall tells the history what the journal knows: an owner that was killed may not have come to that.
 func (o *owned) recall(e authz.JournalEntry) {
@@ -110,12 +110,13 @@ func (s *sweeper) told(o *owned) wire.Work {
 
 // key is the account whose key this hub has, or nil.
 func (h *Hub) key(url string) *account.Account {
+	var found *account.Account
 	for _, a := range h.config.Accounts {
-		if a.URL != "" && a.URL == url {
-			return a
+		if a.URL != "" && a.URL == url && (found == nil || found.Directory == "") {
+			found = a
 		}
 	}
-	return nil
+	return found
 }
 
 // A sweepResult is what a sweep came to.
@@ -162,8 +163,8 @@ func (s *sweeper) choose(o *owned, policy Policy, names authz.Names) (urls []str
 	orders = make(map[string]authz.KnownOrder)
 	open := make(map[string]bool)
 	s.next = time.Time{}
-	for _, l := range o.history.Lives() {
-		if l.URL == "" || s.settled[l.URL] || !wanted(l, policy, names) {
+	for _, l := range inTurns(o.history.Lives()) {
+		if l.URL == "" || len(l.URL) > maxURL || s.over(l.URL, policy) || !wanted(l, policy, names) {
 			continue
 		}
 		open[l.URL] = true
@@ -180,6 +181,35 @@ func (s *sweeper) choose(o *owned, policy Policy, names authz.Names) (urls []str
 	}
 	maps.DeleteFunc(s.planned, func(url string, _ plan) bool { return !open[url] })
 	return urls, orders
+}
+
+// maxURL bounds the URLs that are asked about: CAs have shorter ones, and an entry of the journal must fit.
+const maxURL = 2 << 10
+
+// over reports whether nothing is left to be done: what is valid can still be given up.
+func (s *sweeper) over(url string, policy Policy) bool {
+	status, ok := s.settled[url]
+	return ok && (status != acme.StatusValid || policy.Policy != Relinquish)
+}
+
+// inTurns puts those of different hosts one after the other, so that no host has a sweep for itself.
+func inTurns(all []*logparse.Life) []*logparse.Life {
+	turns := make([]int, len(all))
+	of := make(map[string]int)
+	for i, l := range all {
+		turns[i] = of[l.Host]
+		of[l.Host]++
+	}
+	order := make([]int, len(all))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(turns[a], turns[b]) })
+	sorted := make([]*logparse.Life, len(all))
+	for i, k := range order {
+		sorted[i] = all[k]
+	}
+	return sorted
 }
 
 // wake notes that something is to be looked at again.
@@ -387,8 +417,8 @@ func (s *sweeper) done(o *owned, r sweepResult) {
 }
 
 func (s *sweeper) result(o *owned, r authz.Result) {
-	if r.Changed {
-		s.settled[r.URL] = true
+	if r.Changed || attempted(r) {
+		s.settled[r.URL] = r.Authorization.Status
 		delete(s.planned, r.URL)
 		o.hub.stats.settled.Add(1)
 		return
@@ -399,11 +429,22 @@ func (s *sweeper) result(o *owned, r authz.Result) {
 	s.plan(o, r.URL, r.Decision.Action, r.Decision.At, r.Err != nil)
 }
 
+// attempted reports whether an authorization is over because a validation of it has failed.
+func attempted(r authz.Result) bool {
+	_, failed := errors.AsType[*acme.AuthorizationError](r.Err)
+	return failed && r.Authorization != nil && slices.Contains(settledStatuses, r.Authorization.Status)
+}
+
+// leftAlone is how long what ends by itself is left alone, at most: somebody else may have settled it.
+const leftAlone = 24 * time.Hour
+
 // plan notes what is to be done about an authorization, and when it is to be looked at again.
 func (s *sweeper) plan(o *owned, url string, action authz.Action, at time.Time, failed bool) {
 	now := time.Now()
 	again := now.Add(o.hub.config.sweepEvery())
 	switch {
+	case (action == authz.ActionLeave || action == authz.ActionWait) && at.After(now):
+		again = slices.MinFunc([]time.Time{at, now.Add(max(leftAlone, o.hub.config.sweepEvery()))}, time.Time.Compare)
 	case action == authz.ActionDefer && !at.IsZero(),
 		action == authz.ActionSpare && at.After(now) && at.Before(again):
 		again = at
@@ -419,7 +460,7 @@ func (o *owned) learned(r authz.Result, i int) (logparse.Event, bool) {
 		Place: logparse.Place{File: fmt.Sprintf("hub/%s:%d", o.hub.config.Name, o.lease.epoch), Line: int64(i) + 1},
 	}
 	switch {
-	case r.Authorization != nil && r.Err == nil:
+	case r.Authorization != nil && (r.Err == nil || attempted(r)):
 		a := r.Authorization
 		e.Authorization = &logparse.Authorization{
 			URL: r.URL, Status: a.Status, Expires: a.Expires, Wildcard: a.Wildcard,

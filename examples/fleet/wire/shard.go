@@ -1,9 +1,11 @@
 package wire
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -22,21 +24,31 @@ func EncodeHistory(h *logparse.History) ([]byte, error) {
 	return data, err
 }
 
-// encode is EncodeHistory, and tells the size before it is compressed.
-func encode(h *logparse.History) (data []byte, size int, err error) {
+// encode is EncodeHistory, and tells whether that is a shard.
+func encode(h *logparse.History) (data []byte, shard bool, err error) {
 	plain, err := h.MarshalJSON()
 	if err != nil {
-		return nil, 0, err
+		return nil, false, err
 	}
 	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
 	if err != nil {
-		return nil, 0, err
+		return nil, false, err
 	}
-	return w.EncodeAll(plain, nil), len(plain), w.Close()
+	data = w.EncodeAll(plain, nil)
+	return data, len(data) <= MaxMessage && len(plain) <= MaxShard && bytes.Count(plain, []byte{'{'}) <= maxObjects, w.Close()
 }
 
 // DecodeHistory reads what EncodeHistory returned, if it is at most limit bytes of JSON.
 func DecodeHistory(data []byte, limit int64) (*logparse.History, error) {
+	plain, err := decompress(data, limit)
+	if err != nil {
+		return nil, err
+	}
+	h := new(logparse.History)
+	return h, json.Unmarshal(plain, h)
+}
+
+func decompress(data []byte, limit int64) ([]byte, error) {
 	r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(uint64(limit)))
 	if err != nil {
 		return nil, err
@@ -46,9 +58,12 @@ func DecodeHistory(data []byte, limit int64) (*logparse.History, error) {
 	if err != nil {
 		return nil, fmt.Errorf("it is no History of at most %d bytes: %w", limit, err)
 	}
-	h := new(logparse.History)
-	return h, json.Unmarshal(plain, h)
+	return plain, nil
 }
+
+// maxObjects is how many objects of JSON a shard has at most. An agent makes one of 2,000 events, which have some objects
+// each; without a bound, 2 kB of shard become gigabytes of empty records.
+const maxObjects = 200_000
 
 // MessageID is what tells a message from others, for the server to drop it if it comes twice: by its content.
 func MessageID(data []byte) string {
@@ -63,8 +78,15 @@ func DecodeShard(host string, data []byte) (*logparse.History, error) {
 	if len(data) > MaxMessage {
 		return nil, fmt.Errorf("it has %d bytes, more than %d", len(data), MaxMessage)
 	}
-	h, err := DecodeHistory(data, MaxShard)
+	plain, err := decompress(data, MaxShard)
 	if err != nil {
+		return nil, err
+	}
+	if n := bytes.Count(plain, []byte{'{'}); n > maxObjects {
+		return nil, fmt.Errorf("it has %d objects, more than %d", n, maxObjects)
+	}
+	h := new(logparse.History)
+	if err := json.Unmarshal(plain, h); err != nil {
 		return nil, err
 	}
 	for _, of := range h.Hosts() {
@@ -87,19 +109,23 @@ func FileName(host, path string, number uint64) string {
 	return fmt.Sprintf("%s:%s-%016d", host, path, number%1e16)
 }
 
-// Pieces yields a History as shards of at most MaxMessage bytes each. If all of it is too large, its authorizations are dealt out.
+// ErrTooLarge means that one record of a History does not fit into a message.
+var ErrTooLarge = errors.New("one record is too large for a message")
+
+// Pieces yields a History as shards of at most MaxMessage bytes each. If all of it is too large, its authorizations are dealt
+// out. Its error is ErrTooLarge if they cannot be.
 func Pieces(h *logparse.History) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) { pieces(h, yield) }
 }
 
 func pieces(h *logparse.History, yield func([]byte, error) bool) bool {
-	data, size, err := encode(h)
-	if err != nil || len(data) <= MaxMessage && size <= MaxShard {
+	data, shard, err := encode(h)
+	if err != nil || shard {
 		return yield(data, err)
 	}
 	a, b := h.Halve()
 	if a == nil {
-		return yield(nil, fmt.Errorf("one record has %d bytes, too many for a message", size))
+		return yield(nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(data)))
 	}
 	return pieces(a, yield) && pieces(b, yield)
 }

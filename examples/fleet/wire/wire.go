@@ -179,6 +179,7 @@ type Lease struct {
 	Hub     string    `json:"hub"`     // empty if it was given back, or nobody had it
 	Taken   time.Time `json:"taken"`
 	Renewed time.Time `json:"renewed"`
+	Life    int64     `json:"life_ms"` // how long it lasts after a renewal, in milliseconds
 }
 
 // An AccountState is what is known of an account, in AccountBucket.
@@ -191,6 +192,9 @@ type AccountState struct {
 
 	Snapshot string `json:"snapshot,omitempty"` // the object in HistoryStore; empty before the first
 	Applied  uint64 `json:"applied"`            // the last message of AccountStream that is in the snapshot
+
+	// Stream is when AccountStream was made: Applied counts in that one only.
+	Stream time.Time `json:"stream,omitzero"`
 
 	Authorizations int            `json:"authorizations"`
 	Verdicts       map[string]int `json:"verdicts"` // by logparse.Verdict
