@@ -43,7 +43,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := &cli.Command{
 		Name: "fleet", Usage: "leaked ACME authorizations of many hosts, found, explained and settled",
 		Writer: stdout, ErrWriter: stderr, Version: version(),
-		Commands:       []*cli.Command{p.agentCommand(), p.hubCommand(), p.serverCommand(), p.statusCommand(), p.reportCommand(), p.permissionsCommand(), p.demoCommand()},
+		Commands:       []*cli.Command{p.agentCommand(), p.hubCommand(), p.serverCommand(), p.statusCommand(), p.reportCommand(), p.permissionsCommand(), p.nkeyCommand(), p.demoCommand()},
 		OnUsageError:   func(_ context.Context, _ *cli.Command, err error, _ bool) error { return usageError{err} },
 		ExitErrHandler: func(context.Context, *cli.Command, error) {},
 	}
