@@ -106,6 +106,7 @@ func (p *program) hub(ctx context.Context, c *cli.Command) error {
 			return err
 		}
 		defer s.Close()
+		defer reloadOnHangup(s, c.String("nats-config"), log)()
 		a.URLs = []string{s.URL()}
 		fmt.Fprintf(p.stdout, "The server is at %s\n", s.URL())
 	}

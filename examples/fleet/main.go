@@ -149,6 +149,7 @@ func (p *program) serverCommand() *cli.Command {
 			return err
 		}
 		defer s.Close()
+		defer reloadOnHangup(s, c.String("nats-config"), log)()
 		fmt.Fprintf(p.stdout, "The server is at %s\n", s.URL())
 		<-ctx.Done()
 		return nil
