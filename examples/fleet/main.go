@@ -116,6 +116,11 @@ func nameFlag(of string) cli.Flag {
 	return &cli.StringFlag{Name: "name", Value: strings.ToLower(host), Usage: "`NAME` of " + of}
 }
 
+// readerFlag is the name of who looks on, which a server with permissions asks for.
+func readerFlag() cli.Flag {
+	return &cli.StringFlag{Name: "name", Usage: "`NAME` of this reader, as the server's permissions have it"}
+}
+
 // serverFlags say how a server in the process runs.
 func serverFlags() []cli.Flag {
 	return []cli.Flag{
