@@ -44,11 +44,11 @@ type site struct {
 	blocks []string // that are not run yet
 }
 
-// newSite puts the test's directory and a free port in the place of the document's, and has "fleet" be this program.
+// newSite puts the test's directory and a free port in the place of the document's.
 func newSite(t *testing.T) *site {
 	t.Helper()
 	need(t, "openssl")
-	s := &site{t: t, dir: t.TempDir(), nats: freeAddress(t)}
+	s := emptySite(t)
 	ca, err := pebbleca.Start(pebbleca.Config{})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = ca.Close() })
@@ -69,6 +69,13 @@ func newSite(t *testing.T) *site {
 	conf, err := os.ReadFile("nats/fleet.conf")
 	require.NoError(t, err)
 	s.write("nats/fleet.conf", here.Replace(string(conf)))
+	return s
+}
+
+// emptySite has nothing but the programs: "fleet" is this one, and systemctl knows how to reload the server.
+func emptySite(t *testing.T) *site {
+	t.Helper()
+	s := &site{t: t, dir: t.TempDir(), nats: freeAddress(t)}
 	self, err := os.Executable()
 	require.NoError(t, err)
 	s.write("bin/fleet", fmt.Sprintf("#!/bin/sh\nFLEET_CHILD=1 exec '%s' \"$@\"\n", self))
