@@ -370,10 +370,16 @@ func TestDeployed(t *testing.T) {
 			s.write(filepath.Join(credentials, id), s.read(from))
 		}
 		text := here(credentials).Replace(u["ExecStart"][0])
-		if name != "" { // the flag's default is the host's
-			text = "env FLEET_NATS=tls://" + s.nats + " STATE_DIRECTORY=" + s.path(name+"-state") + " " + text + " --name " + name
+		environment := "STATE_DIRECTORY=" + s.path(name+"-state")
+		for _, setting := range u["Environment"] {
+			variable, value, _ := strings.Cut(setting, "=")
+			text = strings.ReplaceAll(text, "${"+variable+"}", value)
+			environment += " " + strings.Replace(setting, "nats.example.org:4222", s.nats, 1)
 		}
-		return text
+		if strings.Contains(text, "fleet agent") { // the flag's default is the host's
+			text += " --name " + name
+		}
+		return "env " + environment + " " + text
 	}
 	require.NoError(t, os.CopyFS(s.path("etc/accounts"), os.DirFS(s.leaks.accountDir)))
 
