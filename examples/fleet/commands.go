@@ -106,6 +106,7 @@ func (p *program) hub(ctx context.Context, c *cli.Command) error {
 			return err
 		}
 		defer s.Close()
+		defer reloadOnHangup(s, c.String("nats-config"), log)()
 		a.URLs = []string{s.URL()}
 		fmt.Fprintf(p.stdout, "The server is at %s\n", s.URL())
 	}
@@ -187,7 +188,7 @@ func (p *program) hubConfig(c *cli.Command) (hub.Config, error) {
 }
 
 func (p *program) statusCommand() *cli.Command {
-	flags := append([]cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print one JSON document"}}, accessFlags()...)
+	flags := append([]cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print one JSON document"}, readerFlag()}, accessFlags()...)
 	return &cli.Command{Name: "status", Usage: "say how the fleet fares", Flags: flags, Action: func(ctx context.Context, c *cli.Command) error {
 		s, connection, err := p.look(ctx, c)
 		if err != nil {
@@ -206,7 +207,7 @@ func (p *program) look(ctx context.Context, c *cli.Command) (*picture.Status, *s
 	if err != nil {
 		return nil, nil, err
 	}
-	a, err := p.access(c, "", log)
+	a, err := p.access(c, c.String("name"), log)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -226,6 +227,7 @@ func (p *program) reportCommand() *cli.Command {
 	flags := append([]cli.Flag{
 		&cli.StringFlag{Name: "html", Usage: "write a page to `FILE`"},
 		&cli.DurationFlag{Name: "recent", Value: time.Hour, Usage: "`TIME` after its last line for which a client may be at work"},
+		readerFlag(),
 	}, accessFlags()...)
 	return &cli.Command{Name: "report", Usage: "write what leaked in the whole fleet, and why", Flags: flags, Action: func(ctx context.Context, c *cli.Command) error {
 		s, connection, err := p.look(ctx, c)

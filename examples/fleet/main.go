@@ -43,7 +43,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := &cli.Command{
 		Name: "fleet", Usage: "leaked ACME authorizations of many hosts, found, explained and settled",
 		Writer: stdout, ErrWriter: stderr, Version: version(),
-		Commands:       []*cli.Command{p.agentCommand(), p.hubCommand(), p.serverCommand(), p.statusCommand(), p.reportCommand(), p.permissionsCommand(), p.demoCommand()},
+		Commands:       []*cli.Command{p.agentCommand(), p.hubCommand(), p.serverCommand(), p.statusCommand(), p.reportCommand(), p.permissionsCommand(), p.nkeyCommand(), p.demoCommand()},
 		OnUsageError:   func(_ context.Context, _ *cli.Command, err error, _ bool) error { return usageError{err} },
 		ExitErrHandler: func(context.Context, *cli.Command, error) {},
 	}
@@ -116,6 +116,11 @@ func nameFlag(of string) cli.Flag {
 	return &cli.StringFlag{Name: "name", Value: strings.ToLower(host), Usage: "`NAME` of " + of}
 }
 
+// readerFlag is the name of who looks on, which a server with permissions asks for.
+func readerFlag() cli.Flag {
+	return &cli.StringFlag{Name: "name", Usage: "`NAME` of this reader, as the server's permissions have it"}
+}
+
 // serverFlags say how a server in the process runs.
 func serverFlags() []cli.Flag {
 	return []cli.Flag{
@@ -149,6 +154,7 @@ func (p *program) serverCommand() *cli.Command {
 			return err
 		}
 		defer s.Close()
+		defer reloadOnHangup(s, c.String("nats-config"), log)()
 		fmt.Fprintf(p.stdout, "The server is at %s\n", s.URL())
 		<-ctx.Done()
 		return nil

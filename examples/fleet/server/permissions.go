@@ -102,10 +102,11 @@ type user struct {
 	role       Role
 }
 
-// users checks them, in order of their names.
+// users checks them, in order of their names. A name's token is in the subjects of its user, and its inbox: no two users
+// may have the same, of whatever kind they are.
 func (u Users) users() ([]user, error) {
 	var all []user
-	owners := make(map[string]string)
+	owners, tokens := make(map[string]string), make(map[string]string)
 	for _, kind := range []struct {
 		users map[string]string
 		role  func(string) Role
@@ -117,13 +118,17 @@ func (u Users) users() ([]user, error) {
 				return nil, err
 			}
 			if !nkeys.IsValidPublicUserKey(key) {
-				return nil, fmt.Errorf("%s: %q is no public nkey of a user: it has 56 characters and starts with U", name, key)
+				// What it is instead may be a seed, so it is not told.
+				return nil, fmt.Errorf("%s: what is given is no public nkey of a user: that has 56 characters and starts with U", name)
 			}
 			role := kind.role(token)
 			if other := owners[key]; other != "" {
 				return nil, fmt.Errorf("%s and %s %s have the same nkey: each needs its own", other, role.Name, name)
 			}
-			owners[key] = role.Name + " " + name
+			if other := tokens[token]; other != "" {
+				return nil, fmt.Errorf("%s and %s %s have the same name, since case does not matter: each needs its own", other, role.Name, name)
+			}
+			owners[key], tokens[token] = role.Name+" "+name, role.Name+" "+name
 			all = append(all, user{name, key, role})
 		}
 	}
@@ -131,7 +136,7 @@ func (u Users) users() ([]user, error) {
 }
 
 // WritePermissions writes the accounts, and the users in them, for a configuration file of nats-server. It is an error if
-// a name or a key is not one, or if two users have the same key.
+// a name or a key is not one, or if two users have the same key, or names that differ in case at most.
 func WritePermissions(w io.Writer, u Users) error {
 	users, err := u.users()
 	if err != nil {
