@@ -80,6 +80,9 @@ func (p *program) hubCommand() *cli.Command {
 		&cli.DurationFlag{Name: "lease", Value: 15 * time.Second, Usage: "`TIME` after which the accounts of a hub that is gone are another's"},
 		&cli.DurationFlag{Name: "save-every", Value: 15 * time.Second, Usage: "`TIME` between snapshots"},
 		&cli.DurationFlag{Name: "retention", Value: 90 * 24 * time.Hour, Usage: "`TIME` after which what is over is forgotten"},
+		&cli.IntFlag{Name: "max-accounts", Value: 10_000, Usage: "so many `ACCOUNTS` are known at most"},
+		&cli.IntFlag{Name: "max-host-accounts", Value: 100, Usage: "so many `ACCOUNTS` one host may make known"},
+		&cli.IntFlag{Name: "max-authorizations", Value: 1_000_000, Usage: "so many `AUTHORIZATIONS` of an account are kept at most, half a kilobyte each"},
 		&cli.StringFlag{Name: "ca-roots", Usage: "`FILE` with the roots of the CA's own certificate, for a private CA"},
 		&cli.IntFlag{Name: "replicas", Usage: "so many `SERVERS` have everything: 1, 3 or 5"},
 	}, append(serverFlags(), accessFlags()...)...)
@@ -146,6 +149,7 @@ func (p *program) hubConfig(c *cli.Command) (hub.Config, error) {
 	config := hub.Config{
 		Name: c.String("name"), Version: version(), Apply: c.Bool("apply"), LeaseLife: c.Duration("lease"), SaveEvery: c.Duration("save-every"),
 		Retention: c.Duration("retention"), Recent: c.Duration("recent"), KeepYounger: c.Duration("min-age"),
+		MaxAccounts: c.Int("max-accounts"), MaxHostAccounts: c.Int("max-host-accounts"), MaxAuthorizations: c.Int("max-authorizations"),
 	}
 	if dir := c.String("accounts"); dir != "" {
 		accounts, err := account.Load(dir)

@@ -263,4 +263,3 @@ func (l *writtenLog) rotate() error {
 	l.rotated++
 	return os.Rename(l.path, fmt.Sprintf("%s-%08d", l.path, l.rotated))
 }
-

@@ -2,6 +2,9 @@ package hub
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"fmt"
 	"os"
 	"strings"
@@ -333,7 +336,23 @@ func TestAgain(t *testing.T) {
 // TestKey prefers an account that can be used.
 func TestKey(t *testing.T) {
 	bare, whole := &account.Account{URL: "u"}, &account.Account{URL: "u", Directory: "d"}
-	h := &Hub{config: Config{Accounts: []*account.Account{{}, bare, whole, bare}}}
-	require.Same(t, whole, h.key("u"))
-	require.Nil(t, h.key(""))
+	k, without := newKeys([]*account.Account{{}, bare, whole, bare})
+	require.Same(t, whole, k.of("u"))
+	require.Nil(t, k.of(""))
+	require.Len(t, without, 1)
+}
+
+// TestNamelessKeys has keys beside which their clients store no URL.
+func TestNamelessKeys(t *testing.T) {
+	b := newBench(t, 1, 1, fakeca.Config{})
+	urls, shard := b.leak("web01", b.accounts[0], "a.example.org")
+	b.send("web01", shard)
+	nameless := *b.accounts[0]
+	nameless.URL = ""
+	stranger, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	b.hub("hub1", func(c *Config) {
+		c.Accounts = []*account.Account{{Key: stranger}, {Key: stranger, Directory: b.accounts[0].Directory}, &nameless}
+	})
+	b.eventually("it is settled", b.allSettled(urls))
 }

@@ -34,7 +34,8 @@ type Config struct {
 	// Version is told to people.
 	Version string
 
-	// Accounts have the keys. An account that is none of them is watched only.
+	// Accounts have the keys. An account that is none of them is watched only. The
+	// CA is asked for the URL of one that has none.
 	Accounts []*account.Account
 
 	// Policies say what is done, per account; the first that fits counts. If none
@@ -116,6 +117,8 @@ type Hub struct {
 	stats     counters
 	started   time.Time
 	limiters  limiters
+	keys      *keys
+	nameless  []*account.Account // whose URL is not stored with the key
 	store     store
 	tidyEvery time.Duration
 
@@ -146,6 +149,7 @@ func New(ctx context.Context, js jetstream.JetStream, config Config) (*Hub, erro
 	}
 	config.Name = strings.ToLower(config.Name) // as its token is
 	h := &Hub{config: config, js: js, started: time.Now(), store: store{js: js}, tidyEvery: time.Hour, leases: make(map[string]sighting), members: make(map[string]member), owned: make(map[string]*owned)}
+	h.keys, h.nameless = newKeys(config.Accounts)
 	var err error
 	if h.accounts, err = js.KeyValue(ctx, wire.AccountBucket); err != nil {
 		return nil, err
@@ -171,6 +175,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	group.Go(func() { h.every(ctx, min(h.config.life()/3, maxBeat), h.beat) })
 	group.Go(func() { h.every(ctx, h.config.life()/3, h.renewAll) })
 	group.Go(func() { h.tidyStore(ctx) })
+	group.Go(func() { h.findURLs(ctx) })
 	known := make(chan struct{}) // closed when the accounts that there are are known
 	group.Go(func() { h.work(ctx, known, &group) })
 	once := sync.OnceFunc(func() { close(known) })
@@ -329,9 +334,9 @@ func (h *Hub) beat(ctx context.Context) {
 		Schema: wire.HubSchema, Hub: h.config.Name, Version: h.config.Version, Started: h.started.UTC(), Seen: time.Now().UTC(),
 		Keys: []string{}, Lag: h.stats.lag.Load(),
 	}
-	for _, a := range h.config.Accounts {
-		if a.URL != "" && len(s.Keys) < maxKeys {
-			s.Keys = append(s.Keys, wire.AccountToken(a.URL))
+	for _, url := range h.keys.urls() {
+		if len(s.Keys) < maxKeys {
+			s.Keys = append(s.Keys, wire.AccountToken(url))
 		}
 	}
 	h.mu.Lock()

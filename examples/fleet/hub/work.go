@@ -89,7 +89,7 @@ func (s *sweeper) due(o *owned) bool {
 func (s *sweeper) told(o *owned) wire.Work {
 	p := o.hub.config.policy(o.account)
 	w := s.work
-	w.Policy, w.Apply, w.Key = p.Policy, *p.Apply, o.hub.key(o.account) != nil
+	w.Policy, w.Apply, w.Key = p.Policy, *p.Apply, o.hub.keys.of(o.account) != nil
 	w.Planned, w.Failed, w.Deferred, w.DeferredUntil, w.Next = make(map[string]int), 0, 0, time.Time{}, s.next
 	for _, plan := range s.planned {
 		if plan.failed {
@@ -108,17 +108,6 @@ func (s *sweeper) told(o *owned) wire.Work {
 	return w
 }
 
-// key is the account whose key this hub has, or nil.
-func (h *Hub) key(url string) *account.Account {
-	var found *account.Account
-	for _, a := range h.config.Accounts {
-		if a.URL != "" && a.URL == url && (found == nil || found.Directory == "") {
-			found = a
-		}
-	}
-	return found
-}
-
 // A sweepResult is what a sweep came to.
 type sweepResult struct {
 	results []authz.Result
@@ -130,7 +119,7 @@ type sweepResult struct {
 // job is a sweep of what is due, or nil if there is nothing to ask. It must not touch the history.
 func (s *sweeper) job(o *owned) func(context.Context) sweepResult {
 	s.changed = false
-	policy, a := o.hub.config.policy(o.account), o.hub.key(o.account)
+	policy, a := o.hub.config.policy(o.account), o.hub.keys.of(o.account)
 	s.work.Problem = ""
 	switch {
 	case policy.Policy == Leave || o.account == "":
