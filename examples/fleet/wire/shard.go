@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+	"sync"
 
 	"github.com/acmeauthz/acmeauthz/logparse"
 	"github.com/klauspost/compress/zstd"
@@ -24,18 +25,24 @@ func EncodeHistory(h *logparse.History) ([]byte, error) {
 	return data, err
 }
 
+// encoders are ready for use: each has some megabytes of tables, which are the same for all.
+var encoders sync.Pool
+
 // encode is EncodeHistory, and tells whether that is a shard.
 func encode(h *logparse.History) (data []byte, shard bool, err error) {
 	plain, err := h.MarshalJSON()
 	if err != nil {
 		return nil, false, err
 	}
-	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
-	if err != nil {
-		return nil, false, err
+	w, ok := encoders.Get().(*zstd.Encoder)
+	if !ok {
+		if w, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20)); err != nil {
+			return nil, false, err
+		}
 	}
 	data = w.EncodeAll(plain, nil)
-	return data, len(data) <= MaxMessage && len(plain) <= MaxShard && bytes.Count(plain, []byte{'{'}) <= maxObjects, w.Close()
+	encoders.Put(w)
+	return data, len(data) <= MaxMessage && len(plain) <= MaxShard && bytes.Count(plain, []byte{'{'}) <= maxObjects, nil
 }
 
 // DecodeHistory reads what EncodeHistory returned, if it is at most limit bytes of JSON.
