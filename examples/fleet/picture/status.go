@@ -10,6 +10,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/acmeauthz/acmeauthz/examples/fleet/server"
 	"github.com/acmeauthz/acmeauthz/examples/fleet/wire"
@@ -92,9 +95,39 @@ func values[T any](ctx context.Context, c *server.Connection, bucket, filter str
 
 // WriteJSON writes the status as one document.
 func (s *Status) WriteJSON(w io.Writer) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(s)
+	data, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(printable(data), '\n'))
+	return err
+}
+
+// WriteLine writes the status as one document on a line of its own.
+func (s *Status) WriteLine(w io.Writer) error {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(printable(data), '\n'))
+	return err
+}
+
+// printable escapes what package json lets through and a terminal would act upon, such as U+009B. The values stay the same.
+func printable(document []byte) []byte {
+	var b []byte
+	for _, r := range string(document) {
+		switch {
+		case r == '\n' || unicode.IsPrint(r):
+			b = utf8.AppendRune(b, r)
+		case r > 0xFFFF:
+			high, low := utf16.EncodeRune(r)
+			b = fmt.Appendf(b, `\u%04x\u%04x`, high, low)
+		default:
+			b = fmt.Appendf(b, `\u%04x`, r)
+		}
+	}
+	return b
 }
 
 // History is all that the fleet knows, of all accounts, in memory: about a kilobyte for each authorization.
