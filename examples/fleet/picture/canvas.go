@@ -42,10 +42,7 @@ type canvas struct {
 func (c *canvas) line(spans ...span) {
 	var all []letter
 	for _, s := range spans {
-		for _, r := range wire.Clean(shorten(s.text, maxSpan)) {
-			if r == '\n' || r == '\t' {
-				r = ' '
-			}
+		for _, r := range oneLine(shorten(s.text, maxSpan)) {
 			all = append(all, letter{r, s.style})
 		}
 	}
@@ -53,6 +50,11 @@ func (c *canvas) line(spans ...span) {
 		c.lines = append(c.lines, c.paint(l))
 	}
 }
+
+var spaces = strings.NewReplacer("\n", " ", "\t", " ")
+
+// oneLine is a text that a terminal does not act upon, and that begins no line.
+func oneLine(text string) string { return spaces.Replace(wire.Clean(text)) }
 
 // cut keeps so many lines, and says how many there were; zero is any number.
 func (c *canvas) cut(rows int) {
