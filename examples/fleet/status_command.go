@@ -20,7 +20,7 @@ const statusInterval = 2 * time.Second
 
 func (p *program) statusCommand() *cli.Command {
 	flags := append([]cli.Flag{
-		&cli.BoolFlag{Name: "all", Usage: fmt.Sprintf("show all hosts and accounts, not %d of those that are well", picture.Most)},
+		&cli.BoolFlag{Name: "all", Usage: fmt.Sprintf("show all hosts and accounts; without, %d accounts, and %[1]d of the hosts that are well", picture.Most)},
 		&cli.BoolFlag{Name: "json", Usage: "print one JSON document; with --watch, one on each line"},
 		&cli.BoolFlag{Name: "watch", Usage: "show it again and again, in place on a terminal, until Ctrl-C or SIGTERM; it goes on while the server is away"},
 		&cli.DurationFlag{Name: "interval", Value: statusInterval, Usage: "`TIME` from one to the next for --watch"},
