@@ -191,21 +191,6 @@ func (p *program) hubConfig(c *cli.Command) (hub.Config, error) {
 	return config, nil
 }
 
-func (p *program) statusCommand() *cli.Command {
-	flags := append([]cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print one JSON document"}, readerFlag()}, accessFlags()...)
-	return &cli.Command{Name: "status", Usage: "say how the fleet fares", Flags: flags, Action: func(ctx context.Context, c *cli.Command) error {
-		s, connection, err := p.look(ctx, c)
-		if err != nil {
-			return err
-		}
-		defer connection.Close()
-		if c.Bool("json") {
-			return s.WriteJSON(p.stdout)
-		}
-		return s.WriteText(p.stdout, width(p.stdout))
-	}}
-}
-
 func (p *program) look(ctx context.Context, c *cli.Command) (*picture.Status, *server.Connection, error) {
 	log, err := p.logger(c)
 	if err != nil {

@@ -45,18 +45,16 @@ func NewCollector(stats func() hub.Stats) *Collector {
 		counter("failed_total", "Authorizations that could not be read or settled.", func(s hub.Stats) int64 { return s.Failed }),
 		gauge("accounts", "Accounts that this hub has.", func(s hub.Stats) float64 { return float64(s.Accounts) }),
 		gauge("shards_waiting", "Shards that waited to be split when some were fetched last.", func(s hub.Stats) float64 { return float64(s.Lag) }),
-		gauge("connected", "Whether the server has answered lately: 1 or 0.", func(s hub.Stats) float64 {
-			if s.Connected {
-				return 1
-			}
-			return 0
-		}),
+		gauge("connected", "Whether the server has answered lately: 1 or 0.", func(s hub.Stats) float64 { return truth(s.Connected) }),
 	}}
 }
 
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(out chan<- *prometheus.Desc) {
 	for _, m := range c.metrics {
+		out <- m.desc
+	}
+	for _, m := range accountMetrics {
 		out <- m.desc
 	}
 }
@@ -67,6 +65,7 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	for _, m := range c.metrics {
 		out <- prometheus.MustNewConstMetric(m.desc, m.kind, m.of(s))
 	}
+	collectAccounts(s.States, out)
 }
 
 // Handler serves /metrics, and /healthz: 200 if the hub can work, or 503 and why not.
