@@ -26,12 +26,13 @@ import (
 
 // How large the storm is. The long form that README.md tells of:
 //
-//	go test . -run TestChaos -v -timeout 30m -chaos 50000 -chaos.hosts 200 -chaos.accounts 20 -chaos.kills 20 -chaos.pace 150
+//	go test . -run TestChaos -v -timeout 30m -chaos 50000 -chaos.hosts 200 -chaos.accounts 20 -chaos.kills 20 -chaos.every 8s -chaos.pace 150
 var (
 	chaosSize     = flag.Int("chaos", 1000, "authorizations in the chaos test")
 	chaosHosts    = flag.Int("chaos.hosts", 10, "hosts, each with an agent")
 	chaosAccounts = flag.Int("chaos.accounts", 4, "accounts, of whose hosts each is shared")
 	chaosKills    = flag.Int("chaos.kills", 5, "how often a hub or the server is killed")
+	chaosEvery    = flag.Duration("chaos.every", 2*time.Second, "how long until something else goes wrong, on average")
 	chaosPace     = flag.Int("chaos.pace", 60, "requests per second of a hub at the CA")
 	chaosPatience = flag.Duration("chaos.patience", 2*time.Minute, "how long everything may take after the storm")
 	chaosSeed     = flag.Uint64("chaos.seed", 0, "seed of the chaos test; 0 is a new one")
@@ -162,7 +163,7 @@ func (s *storm) texts() (all []text) {
 // write writes the logs during the storm, and rotates them now and then.
 func (s *storm) write(texts []text, random *rand.Rand) {
 	const tick = 20 * time.Millisecond
-	ticks := max(*chaosKills*4*int(time.Second/tick), 1)
+	ticks := max(*chaosKills*int(*chaosEvery*3/2/tick), 1)
 	for i, t := range texts {
 		log := s.logs[t.host]
 		err := log.append(t.text)
@@ -182,7 +183,7 @@ func (s *storm) write(texts []text, random *rand.Rand) {
 // fault waits a while and breaks something. It returns 1 if that was a hub or the server.
 func (s *storm) fault() int {
 	s.calm(time.Now())
-	until := time.Now().Add(time.Duration(500+s.random.IntN(3500)) * time.Millisecond)
+	until := time.Now().Add(*chaosEvery/4 + time.Duration(s.random.Int64N(int64(*chaosEvery*3/2))))
 	for time.Now().Before(until) {
 		time.Sleep(20 * time.Millisecond)
 		s.calm(time.Now())

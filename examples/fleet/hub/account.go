@@ -120,24 +120,21 @@ func (o *owned) loop(ctx context.Context) {
 	defer save.Stop()
 	wake := time.NewTicker(o.hub.config.saveEvery())
 	defer wake.Stop()
-	ended := make(chan sweepResult)
-	sweeping := false
 	ctx, cancel := context.WithCancel(ctx)
-	defer func() {
-		cancel()
-		if sweeping {
-			<-ended
-		}
-	}()
+	sweep := newRunningSweep()
+	defer sweep.wait()
+	defer cancel()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case m := <-o.messages:
 			o.merge(m)
-		case r := <-ended:
-			sweeping = false
+		case r := <-sweep.results:
 			o.work.done(o, r)
+		case <-sweep.ended:
+			sweep = newRunningSweep()
+			o.work.ended()
 		case names := <-o.orphans:
 			o.removeOrphans(ctx, names)
 		case <-save.C:
@@ -146,18 +143,48 @@ func (o *owned) loop(ctx context.Context) {
 			if err := o.save(ctx); err != nil && ctx.Err() == nil {
 				o.log.Warn("account cannot be saved", "error", err)
 			}
-			if !sweeping && time.Now().After(o.kept) && o.hub.shouldLeave(o.token) {
-				return
+			if time.Now().After(o.kept) && o.hub.shouldLeave(o.token) {
+				return // a sweep ends in the middle; the next owner goes on by the journal
 			}
 		case <-wake.C:
-			if sweeping || !o.work.due(o) {
+			if sweep.running || !o.work.due(o) {
 				continue
 			}
 			if job := o.work.job(o); job != nil {
-				sweeping = true
-				go func() { ended <- job(ctx) }()
+				sweep.start(ctx, job)
 			}
 		}
+	}
+}
+
+// A runningSweep is one that works beside the history, or none.
+type runningSweep struct {
+	running bool
+	results chan sweepResult
+	ended   chan struct{}
+}
+
+func newRunningSweep() *runningSweep {
+	return &runningSweep{results: make(chan sweepResult), ended: make(chan struct{})}
+}
+
+func (r *runningSweep) start(ctx context.Context, job func(context.Context, func(sweepResult))) {
+	r.running = true
+	go func() {
+		defer close(r.ended)
+		job(ctx, func(result sweepResult) {
+			select {
+			case r.results <- result:
+			case <-ctx.Done():
+			}
+		})
+	}()
+}
+
+// wait waits until its last request has ended.
+func (r *runningSweep) wait() {
+	if r.running {
+		<-r.ended
 	}
 }
 

@@ -356,3 +356,34 @@ func TestNamelessKeys(t *testing.T) {
 	})
 	b.eventually("it is settled", b.allSettled(urls))
 }
+
+// TestLeavesInTheMiddle gives accounts away while they are swept, and tells of a sweep while it goes on.
+func TestLeavesInTheMiddle(t *testing.T) {
+	b := newBench(t, 1, 8, fakeca.Config{Latency: 20 * time.Millisecond})
+	var urls []string
+	for i, a := range b.accounts {
+		names := make([]string, 150)
+		for k := range names {
+			names[k] = fmt.Sprintf("n%d-%d.example.org", i, k)
+		}
+		u, shard := b.leak("web01", a, names...)
+		urls = append(urls, u...)
+		b.send("web01", shard)
+	}
+	slow := func(c *Config) { c.Parallelism = 1 }
+	first := b.hub("hub1", slow)
+	settled := func() (n int) {
+		for _, a := range b.accounts {
+			n += b.state(a.URL).Work.Settled
+		}
+		return n
+	}
+	b.eventually("the states tell of some", func() bool { return settled() > 0 })
+	require.False(t, b.allSettled(urls)())
+	second := b.hub("hub2", slow)
+	b.eventually("the second one has some", func() bool { return second.Stats().Accounts >= 2 && first.Stats().Accounts < 8 })
+	require.False(t, b.allSettled(urls)(), "in the middle")
+	b.eventually("all is settled", b.allSettled(urls))
+	b.eventually("and known", func() bool { return settled() == len(urls) })
+	b.oneOwner(urls)
+}

@@ -43,6 +43,7 @@ type sweeper struct {
 	planned map[string]plan   // by URL
 	settled map[string]string // status by URL; of all owners
 	work    wire.Work
+	lines   int64     // of what the CA said
 	next    time.Time // when something is to be looked at again
 }
 
@@ -108,7 +109,7 @@ func (s *sweeper) told(o *owned) wire.Work {
 	return w
 }
 
-// A sweepResult is what a sweep came to.
+// A sweepResult is what a sweep came to since the last one.
 type sweepResult struct {
 	results []authz.Result
 	planned []authz.PlannedStep
@@ -117,7 +118,7 @@ type sweepResult struct {
 }
 
 // job is a sweep of what is due, or nil if there is nothing to ask. It must not touch the history.
-func (s *sweeper) job(o *owned) func(context.Context) sweepResult {
+func (s *sweeper) job(o *owned) func(context.Context, func(sweepResult)) {
 	s.changed = false
 	policy, a := o.hub.config.policy(o.account), o.hub.keys.of(o.account)
 	s.work.Problem = ""
@@ -143,7 +144,7 @@ func (s *sweeper) job(o *owned) func(context.Context) sweepResult {
 		return nil
 	}
 	m := o.manager(a, policy, orders)
-	return func(ctx context.Context) sweepResult { return sweep(ctx, o, m, policy, names, urls) }
+	return func(ctx context.Context, tell func(sweepResult)) { sweep(ctx, o, m, policy, names, urls, tell) }
 }
 
 // choose returns the URLs to look at, and what is known of their orders.
@@ -294,14 +295,20 @@ func (l *limiters) limiter(directory string, p *authz.Profile) *rate.Limiter {
 	return limiter
 }
 
-// sweep plans, or does what is planned.
-func sweep(ctx context.Context, o *owned, m *authz.Manager, policy Policy, names authz.Names, urls []string) (r sweepResult) {
+// How much a sweep does until it tells of it.
+const (
+	tellAfter = 200
+	tellEvery = 2 * time.Second
+)
+
+// sweep plans, or does what is planned, and tells of it now and then.
+func sweep(ctx context.Context, o *owned, m *authz.Manager, policy Policy, names authz.Names, urls []string, tell func(sweepResult)) {
 	profile, err := m.Profile(ctx)
 	if err != nil {
-		r.err = err
-		return r
+		tell(sweepResult{err: err})
+		return
 	}
-	r.ca = profile.Name
+	tell(sweepResult{ca: profile.Name})
 	m.Limiter = o.hub.limiters.limiter(m.Client.DirectoryURL, profile)
 	var results iter.Seq2[authz.Result, error]
 	switch {
@@ -313,23 +320,31 @@ func sweep(ctx context.Context, o *owned, m *authz.Manager, policy Policy, names
 		results = m.Clear(ctx, authz.URLs(urls...))
 	default:
 		plan, err := m.Plan(ctx, authz.URLs(urls...))
-		if r.err = err; err == nil {
-			r.planned = plan.Steps
-			for _, step := range plan.Steps {
-				o.tell(stepResult(step), false)
-			}
+		if err != nil {
+			tell(sweepResult{err: err})
+			return
 		}
-		return r
+		for _, step := range plan.Steps {
+			o.tell(stepResult(step), false)
+		}
+		tell(sweepResult{planned: plan.Steps})
+		return
 	}
+	var some sweepResult
+	told := time.Now()
 	for result, err := range results {
 		if err != nil {
-			r.err = err
-			return r
+			some.err = err
+			break
 		}
-		r.results = append(r.results, result)
+		some.results = append(some.results, result)
 		o.tell(toldResult(result), *policy.Apply)
+		if len(some.results) == tellAfter || time.Since(told) > tellEvery {
+			tell(some)
+			some, told = sweepResult{}, time.Now()
+		}
 	}
-	return r
+	tell(some)
 }
 
 // planToRelinquish decides about what was only read.
@@ -373,9 +388,12 @@ func (o *owned) tell(w wire.Result, applied bool) {
 	}
 }
 
+// ended notes that a sweep has ended.
+func (s *sweeper) ended() { s.news, s.work.Swept = true, time.Now().UTC() }
+
 // done takes in what a sweep came to.
 func (s *sweeper) done(o *owned, r sweepResult) {
-	s.news, s.work.Swept = true, time.Now().UTC()
+	s.news = true
 	if r.ca != "" {
 		s.work.CA = r.ca
 	}
@@ -385,9 +403,9 @@ func (s *sweeper) done(o *owned, r sweepResult) {
 		s.wake(time.Now().Add(min(time.Minute, o.hub.config.sweepEvery())))
 	}
 	var learned logparse.History
-	for i, result := range r.results {
+	for _, result := range r.results {
 		s.result(o, result)
-		if e, ok := o.learned(result, i); ok {
+		if e, ok := o.learned(result); ok {
 			learned.Add(e)
 		}
 	}
@@ -443,10 +461,11 @@ func (s *sweeper) plan(o *owned, url string, action authz.Action, at time.Time, 
 }
 
 // learned is what the CA said of an authorization, as an event.
-func (o *owned) learned(r authz.Result, i int) (logparse.Event, bool) {
+func (o *owned) learned(r authz.Result) (logparse.Event, bool) {
+	o.work.lines++
 	e := logparse.Event{
 		Kind: logparse.AuthorizationSeen, Time: time.Now(), Client: "fleet", Account: o.account, Host: "hub/" + o.hub.config.Name,
-		Place: logparse.Place{File: fmt.Sprintf("hub/%s:%d", o.hub.config.Name, o.lease.epoch), Line: int64(i) + 1},
+		Place: logparse.Place{File: fmt.Sprintf("hub/%s:%d", o.hub.config.Name, o.lease.epoch), Line: o.work.lines},
 	}
 	switch {
 	case r.Authorization != nil && (r.Err == nil || attempted(r)):
