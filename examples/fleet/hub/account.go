@@ -437,7 +437,7 @@ func (o *owned) recount() {
 func (o *owned) count() {
 	o.counted = time.Now()
 	s := o.history.Summary()
-	o.state.Authorizations = s.Authorizations
+	o.state.Authorizations, o.work.dropped = s.Authorizations, s.Dropped
 	o.state.Verdicts, o.state.Causes = make(map[string]int), make(map[string]int)
 	for v, n := range s.Verdicts {
 		o.state.Verdicts[string(v)] = n

@@ -97,6 +97,21 @@ func TestLongNames(t *testing.T) {
 	require.LessOrEqual(t, len(s.Hosts[0].Key), maxKey)
 }
 
+// TestLimit tells when an account has more authorizations than are kept.
+func TestLimit(t *testing.T) {
+	b := newBench(t, 1, 1, fakeca.Config{})
+	var h logparse.History
+	for i := range 12 {
+		h.Add(seen("web01", b.accounts[0].URL, fmt.Sprint("https://ca.test/acme/authz/1/9", i), "a.example.org", int64(i+1)))
+	}
+	b.send("web01", &h)
+	b.hub("hub1", func(c *Config) { c.Accounts, c.MaxAuthorizations, c.Policies = nil, 10, []Policy{{Policy: Leave}} })
+	b.eventually("the state tells", func() bool {
+		s := b.state(b.accounts[0].URL)
+		return s.Authorizations == 10 && strings.HasPrefix(s.Work.Problem, "it has 10 authorizations, which is the limit")
+	})
+}
+
 // TestCapitals has a hub whose name has capitals: it is the same as without.
 func TestCapitals(t *testing.T) {
 	b := newBench(t, 1, 1, fakeca.Config{})

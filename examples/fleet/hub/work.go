@@ -44,6 +44,7 @@ type sweeper struct {
 	settled map[string]string // status by URL; of all owners
 	work    wire.Work
 	lines   int64     // of what the CA said
+	dropped int       // authorizations, as the account has its limit
 	next    time.Time // when something is to be looked at again
 }
 
@@ -106,6 +107,10 @@ func (s *sweeper) told(o *owned) wire.Work {
 		}
 	}
 	w.Settled = len(s.settled)
+	if s.dropped > 0 && w.Problem == "" {
+		w.Problem = fmt.Sprintf("it has %d authorizations, which is the limit (--max-authorizations); others were told of %d times, and are left out",
+			o.hub.config.maxAuthorizations(), s.dropped)
+	}
 	return w
 }
 

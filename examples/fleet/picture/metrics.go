@@ -35,6 +35,7 @@ func NewCollector(stats func() hub.Stats) *Collector {
 	return &Collector{stats, []metric{
 		counter("shards_total", "Shards of agents that were split by account.", func(s hub.Stats) int64 { return s.Shards }),
 		counter("shards_refused_total", "Shards that break the rules.", func(s hub.Stats) int64 { return s.Refused }),
+		counter("parts_left_out_total", "Parts of shards that are of more accounts than may be known.", func(s hub.Stats) int64 { return s.LeftOut }),
 		counter("shard_bytes_total", "Bytes of the shards that were split.", func(s hub.Stats) int64 { return s.Bytes }),
 		counter("merged_total", "Parts of accounts that were merged.", func(s hub.Stats) int64 { return s.Merged }),
 		counter("snapshots_total", "Snapshots of accounts that were made.", func(s hub.Stats) int64 { return s.Snapshots }),
