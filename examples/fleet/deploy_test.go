@@ -349,7 +349,7 @@ func TestContainerfile(t *testing.T) {
 // TestDeployed runs the commands of the units and the manifests with the files that SECURITY.md makes: the server and the
 // hub of systemd, a hub of Kubernetes beside it, and both agents.
 func TestDeployed(t *testing.T) {
-	s := newSite(t)
+	s := newSite(t, "SECURITY.md")
 	for _, begin := range []string{"umask 077\nopenssl req -x509", "cat >certificate.sh", "mkdir hosts", "cat >permissions.sh"} {
 		s.run(s.next(begin))
 	}

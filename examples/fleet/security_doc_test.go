@@ -35,17 +35,18 @@ func need(t *testing.T, name string) string {
 	return path
 }
 
-// A site is a machine on which SECURITY.md is followed, block for block.
+// A site is a machine on which a document is followed, block for block.
 type site struct {
 	t      *testing.T
 	dir    string
 	leaks  *demo    // a CA, with an account and a log
 	nats   string   // the server's address
+	web    string   // that of metrics
 	blocks []string // that are not run yet
 }
 
 // newSite puts the test's directory and a free port in the place of the document's.
-func newSite(t *testing.T) *site {
+func newSite(t *testing.T, document string) *site {
 	t.Helper()
 	need(t, "openssl")
 	s := emptySite(t)
@@ -60,8 +61,8 @@ func newSite(t *testing.T) *site {
 	here := strings.NewReplacer("/etc/acmeauthz-fleet", s.path("etc"), "/etc/letsencrypt", s.leaks.accountDir,
 		"/var/lib/acmeauthz-fleet-agent", s.path("web01-state"), "/var/lib/acmeauthz-fleet", s.path("store"),
 		"/var/log/letsencrypt/letsencrypt.log", s.path("client/var/letsencrypt/letsencrypt.log"),
-		"0.0.0.0:4222", s.nats, "nats.example.org:4222", s.nats, "DNS:nats.example.org", "IP:127.0.0.1")
-	text, err := os.ReadFile("SECURITY.md")
+		"0.0.0.0:4222", s.nats, "127.0.0.1:4222", s.nats, "127.0.0.1:9464", s.web, "nats.example.org:4222", s.nats, "DNS:nats.example.org", "IP:127.0.0.1")
+	text, err := os.ReadFile(document)
 	require.NoError(t, err)
 	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```\n").FindAllStringSubmatch(string(text), -1) {
 		s.blocks = append(s.blocks, here.Replace(block[1]))
@@ -75,7 +76,7 @@ func newSite(t *testing.T) *site {
 // emptySite has nothing but the programs: "fleet" is this one, and systemctl knows how to reload the server.
 func emptySite(t *testing.T) *site {
 	t.Helper()
-	s := &site{t: t, dir: t.TempDir(), nats: freeAddress(t)}
+	s := &site{t: t, dir: t.TempDir(), nats: freeAddress(t), web: freeAddress(t)}
 	self, err := os.Executable()
 	require.NoError(t, err)
 	s.write("bin/fleet", fmt.Sprintf("#!/bin/sh\nFLEET_CHILD=1 exec '%s' \"$@\"\n", self))
@@ -262,7 +263,7 @@ func (s *site) plaintext() string {
 
 // TestSecurityDocument follows SECURITY.md: whoever it lets in gets in, and nobody else.
 func TestSecurityDocument(t *testing.T) {
-	s := newSite(t)
+	s := newSite(t, "SECURITY.md")
 	for _, begin := range []string{"umask 077\nopenssl req -x509", "cat >certificate.sh", "mkdir hosts", "cat >permissions.sh", "install -d"} {
 		s.run(s.next(begin))
 	}

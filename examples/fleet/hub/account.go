@@ -116,10 +116,10 @@ func (o *owned) release() {
 }
 
 func (o *owned) loop(ctx context.Context) {
-	save := time.NewTicker(o.hub.config.saveEvery())
-	defer save.Stop()
-	wake := time.NewTicker(o.hub.config.saveEvery())
-	defer wake.Stop()
+	every := o.hub.config.saveEvery()
+	tick := time.NewTicker(min(every, time.Second)) // what is new after a while is saved soon
+	defer tick.Stop()
+	var saved, swept time.Time
 	ctx, cancel := context.WithCancel(ctx)
 	sweep := newRunningSweep()
 	defer sweep.wait()
@@ -137,21 +137,23 @@ func (o *owned) loop(ctx context.Context) {
 			o.work.ended()
 		case names := <-o.orphans:
 			o.removeOrphans(ctx, names)
-		case <-save.C:
+		case now := <-tick.C:
 			o.forget()
 			o.recount()
-			if err := o.save(ctx); err != nil && ctx.Err() == nil {
-				o.log.Warn("account cannot be saved", "error", err)
+			if now.Sub(saved) >= every && (o.changed || o.work.news) {
+				saved = now
+				if err := o.save(ctx); err != nil && ctx.Err() == nil {
+					o.log.Warn("account cannot be saved", "error", err)
+				}
+			}
+			if !sweep.running && now.Sub(swept) >= every && o.work.due(o) {
+				if job := o.work.job(o); job != nil {
+					swept = now
+					sweep.start(ctx, job)
+				}
 			}
 			if time.Now().After(o.kept) && o.hub.shouldLeave(o.token) {
 				return // a sweep ends in the middle; the next owner goes on by the journal
-			}
-		case <-wake.C:
-			if sweep.running || !o.work.due(o) {
-				continue
-			}
-			if job := o.work.job(o); job != nil {
-				sweep.start(ctx, job)
 			}
 		}
 	}
@@ -346,11 +348,8 @@ func (o *owned) forget() {
 	})
 }
 
-// save makes a snapshot if there is something new, and writes the state.
+// save makes a snapshot if there is something new in the history, and writes the state.
 func (o *owned) save(ctx context.Context) error {
-	if !o.changed && !o.work.news {
-		return nil
-	}
 	old, changed := o.state.Snapshot, o.changed
 	if changed {
 		if err := o.saveSnapshot(ctx); err != nil {

@@ -64,8 +64,9 @@ type Config struct {
 	// killed. If it is zero, it is 15 seconds.
 	LeaseLife time.Duration
 
-	// SaveEvery is how often an account's snapshot is made, if something is new.
-	// If it is zero, it is 15 seconds.
+	// SaveEvery is how often an account's snapshot is made at most, and how often
+	// a sweep begins. What is new after a longer time is saved within a second. If
+	// it is zero, it is 15 seconds.
 	SaveEvery time.Duration
 
 	// SweepEvery is how often authorizations that are still pending are looked at
