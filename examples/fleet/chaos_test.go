@@ -31,6 +31,7 @@ var (
 	chaosSize     = flag.Int("chaos", 1000, "authorizations in the chaos test")
 	chaosHosts    = flag.Int("chaos.hosts", 10, "hosts, each with an agent")
 	chaosAccounts = flag.Int("chaos.accounts", 4, "accounts, of whose hosts each is shared")
+	chaosServers  = flag.Int("chaos.servers", 1, "servers; three are a cluster")
 	chaosKills    = flag.Int("chaos.kills", 5, "how often a hub or the server is killed")
 	chaosEvery    = flag.Duration("chaos.every", 2*time.Second, "how long until something else goes wrong, on average")
 	chaosPace     = flag.Int("chaos.pace", 60, "requests per second of a hub at the CA")
@@ -74,7 +75,7 @@ func TestChaos(t *testing.T) {
 	}
 	t.Logf("replay with -chaos.seed %d", seed)
 	s := &storm{
-		fleetOfProcesses: newFleetOfProcesses(t, *chaosAccounts, *chaosHosts, fakeca.Config{Latency: 5 * time.Millisecond, FailureLimit: budget}),
+		fleetOfProcesses: newFleetOfProcesses(t, *chaosServers, *chaosAccounts, *chaosHosts, fakeca.Config{Latency: 5 * time.Millisecond, FailureLimit: budget}),
 		random:           rand.New(rand.NewPCG(seed, 1)), kills: map[string]int{}, other: map[string]int{}, most: map[string]int64{},
 	}
 	s.begin()
@@ -93,7 +94,7 @@ func TestChaos(t *testing.T) {
 	stormed := time.Since(began)
 	s.settled()
 	t.Logf("%d authorizations in %d orders, %d hosts, %d accounts; killed %v, and %v; a storm of %v, all done after %v; %d requests at the CA",
-		len(s.urls), s.orders, len(s.logs), len(s.accounts), s.kills, s.other, stormed.Round(time.Second), time.Since(began).Round(time.Second), s.ca.Total())
+		len(s.leaked), s.orders, len(s.logs), len(s.accounts), s.kills, s.other, stormed.Round(time.Second), time.Since(began).Round(time.Second), s.ca.Total())
 	s.remember()
 	for _, name := range slices.Sorted(maps.Keys(s.most)) {
 		if !strings.HasPrefix(name, "web") || name == hostName(0) {
@@ -110,7 +111,9 @@ func (s *storm) begin() {
 		"sources": [{"what": "this test", "date": "2026-11-29"}]}]`, budget, *chaosPace)
 	require.NoError(s.t, os.WriteFile(s.path("profile.json"), []byte(profile), 0o644))
 	require.NoError(s.t, os.WriteFile(s.path("policy.json"), []byte(`[{"policy": "deactivate"}]`), 0o644))
-	s.server.start()
+	for _, p := range s.servers {
+		p.start()
+	}
 	for i := range hubCount {
 		url := s.url()
 		if i == hubCount-1 {
@@ -131,7 +134,7 @@ func (s *storm) begin() {
 }
 
 func (s *storm) proxy() string {
-	p := servertest.StartProxy(s.t, s.url())
+	p := servertest.StartProxy(s.t, s.urls[len(s.proxies)%len(s.servers)])
 	s.proxies = append(s.proxies, p)
 	return p.URL()
 }
@@ -193,7 +196,7 @@ func (s *storm) fault() int {
 	case n < 4:
 		return s.kill(s.hubs[s.random.IntN(len(s.hubs))])
 	case n < 6:
-		return s.kill(s.server)
+		return s.kill(s.servers[s.random.IntN(len(s.servers))])
 	case n == 6:
 		s.pause(s.hubs[s.random.IntN(len(s.hubs))])
 	case n == 7:
@@ -213,10 +216,10 @@ func (s *storm) kill(p *process) int {
 	p.kill()
 	s.kills[p.name[:3]]++
 	s.later(time.Duration(s.random.IntN(2000))*time.Millisecond, p.start)
-	if p == s.server || slices.Contains(s.hubs, p) {
-		return 1
+	if slices.Contains(s.agents, p) {
+		return 0
 	}
-	return 0
+	return 1
 }
 
 // pause stops a process for longer than a lease lasts: it does not know that it was.
@@ -284,8 +287,8 @@ func (s *storm) settled() {
 				deferred += a.Work.Deferred
 				verdicts += a.Verdicts[string(logparse.Deactivated)]
 			}
-			last = fmt.Sprintf("of %d: %d known, %d settled, %d of them in the history, %d deferred; %d shards wait", len(s.urls), known, done, verdicts, deferred, waiting)
-			if known == len(s.urls) && done+deferred == known && verdicts == done && waiting == 0 && s.unspooled() {
+			last = fmt.Sprintf("of %d: %d known, %d settled, %d of them in the history, %d deferred; %d shards wait", len(s.leaked), known, done, verdicts, deferred, waiting)
+			if known == len(s.leaked) && done+deferred == known && verdicts == done && waiting == 0 && s.unspooled() {
 				return
 			}
 		}
@@ -307,7 +310,7 @@ func (s *storm) settled() {
 // waiting is how many shards no hub has split. One that a hub had fetched when it was killed is given to another after half a
 // minute.
 func (s *storm) waiting(ctx context.Context) (uint64, error) {
-	c, err := server.Connect(ctx, server.Access{URLs: []string{s.url()}})
+	c, err := server.Connect(ctx, server.Access{URLs: s.urls})
 	if err != nil {
 		return 0, err
 	}
@@ -331,7 +334,7 @@ func (s *storm) unspooled() bool {
 
 // saveOutput keeps what the processes said.
 func (s *storm) saveOutput() {
-	for _, p := range append([]*process{s.server}, s.hubs...) {
+	for _, p := range slices.Concat(s.servers, s.hubs) {
 		text, _ := os.ReadFile(p.log)
 		s.t.Logf("%s: %s", p.name, text[max(len(text)-3000, 0):])
 	}
@@ -348,7 +351,7 @@ func (s *storm) checkWork() {
 	s.t.Helper()
 	require.Empty(s.t, s.ca.Overdrawn())
 	again := map[string]int{}
-	for _, url := range s.urls {
+	for _, url := range s.leaked {
 		a, n := s.ca.Authorization(url), s.ca.Deactivations(url)
 		require.LessOrEqual(s.t, n, 1, "%s was settled more than once", url)
 		if strings.HasPrefix(a.Identifier, "again.") {

@@ -119,15 +119,11 @@ func (p *program) hub(ctx context.Context, c *cli.Command) error {
 		return err
 	}
 	defer connection.Close()
-	if err := setup(ctx, connection, c.Int("replicas")); err != nil {
-		return err
-	}
-	js, err := connection.JetStream()
-	if err != nil {
-		return err
-	}
-	h, err := hub.New(ctx, js, config)
-	if err != nil {
+	h, err := openHub(ctx, connection, c.Int("replicas"), config)
+	switch {
+	case ctx.Err() != nil:
+		return nil // it was ended before it began
+	case err != nil:
 		return err
 	}
 	var group sync.WaitGroup

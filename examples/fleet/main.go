@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/acmeauthz/acmeauthz/examples/fleet/hub"
 	"github.com/acmeauthz/acmeauthz/examples/fleet/server"
 	"github.com/acmeauthz/acmeauthz/examples/fleet/wire"
 	"github.com/urfave/cli/v3"
@@ -161,22 +162,38 @@ func (p *program) serverCommand() *cli.Command {
 	}}
 }
 
-// setup makes the streams, which may take until a cluster has found itself.
-func setup(ctx context.Context, c *server.Connection, replicas int) error {
+// setupTime is how long one try to make the streams takes at most.
+const setupTime = 20 * time.Second
+
+// openHub makes the streams and a hub on them. While the servers are not there, or a cluster has not found itself, it tries
+// again until ctx ends; what is there and cannot be changed is an error at once.
+func openHub(ctx context.Context, c *server.Connection, replicas int, config hub.Config) (*hub.Hub, error) {
 	js, err := c.JetStream()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	limited, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	for !c.IsConnected() { // the server may start later than this hub
+	for {
+		if c.IsConnected() {
+			limited, cancel := context.WithTimeout(ctx, setupTime)
+			err := server.Setup(limited, js, server.Settings{Replicas: replicas})
+			var h *hub.Hub
+			if err == nil {
+				h, err = hub.New(limited, js, config)
+			}
+			cancel()
+			if _, mismatch := errors.AsType[*server.MismatchError](err); err == nil || mismatch {
+				return h, err
+			}
+			if ctx.Err() == nil {
+				config.Logger.Warn("the streams are not there yet; trying again", "error", err)
+			}
+		}
 		select {
-		case <-limited.Done():
-			return fmt.Errorf("no connection to the server: %w", context.Cause(limited))
-		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	return server.Setup(limited, js, server.Settings{Replicas: replicas})
 }
 
 func stateDir(name string) string {

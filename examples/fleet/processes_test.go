@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -97,18 +98,18 @@ type fleetOfProcesses struct {
 	dir      string
 	ca       *fakeca.CA
 	accounts []acme.KeyID
-	address  string // of the server
-	server   *process
+	urls     []string // of the servers
+	servers  []*process
 	hubs     []*process
 	agents   []*process
 	logs     []*writtenLog
 	began    time.Time
-	urls     []string
+	leaked   []string // URLs of authorizations
 	orders   int
 }
 
-// newFleetOfProcesses makes a CA with accounts, and a directory for each host.
-func newFleetOfProcesses(t testing.TB, accounts, hosts int, config fakeca.Config) *fleetOfProcesses {
+// newFleetOfProcesses makes a CA with accounts, a directory for each host, and one server or a cluster.
+func newFleetOfProcesses(t testing.TB, servers, accounts, hosts int, config fakeca.Config) *fleetOfProcesses {
 	t.Helper()
 	f := &fleetOfProcesses{t: t, dir: t.TempDir(), ca: fakeca.New(config), began: time.Now().Add(-9 * time.Hour).Truncate(time.Second)}
 	f.ca.Start(t)
@@ -117,15 +118,41 @@ func newFleetOfProcesses(t testing.TB, accounts, hosts int, config fakeca.Config
 		f.accounts = append(f.accounts, c.KID)
 		require.NoError(t, saveCertbotAccount(f.path("keys"), f.ca.DirectoryURL(), string(c.KID), c.Key, fmt.Sprintf("%032d", i)))
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	f.address = l.Addr().String()
-	require.NoError(t, l.Close())
 	for i := range hosts {
 		f.logs = append(f.logs, newWrittenLog(t, f.path(hostName(i), "log", "letsencrypt.log")))
 	}
-	f.server = f.process("server", "server", "--store", f.path("nats"), "--listen", f.address)
+	f.addServers(servers)
 	return f
+}
+
+// addServers makes one server, or several that are a cluster.
+func (f *fleetOfProcesses) addServers(n int) {
+	f.t.Helper()
+	addresses := freeAddresses(f.t, 2*n)
+	for i := range n {
+		f.urls = append(f.urls, "nats://"+addresses[i])
+		name := fmt.Sprint("server", i+1)
+		args := []string{"server", "--store", f.path(name), "--listen", addresses[i]}
+		if n > 1 {
+			// Clients are not told of other servers: that would be a way around a proxy.
+			text := fmt.Sprintf("server_name: %s\njetstream { sync_interval: always }\ncluster { name: fleet, listen: %q, no_advertise: true, routes: [\"nats://%s\"] }\n",
+				name, addresses[n+i], strings.Join(addresses[n:], `", "nats://`))
+			require.NoError(f.t, os.WriteFile(f.path(name+".conf"), []byte(text), 0o600))
+			args = append(args, "--nats-config", f.path(name+".conf"))
+		}
+		f.servers = append(f.servers, f.process(name, args...))
+	}
+}
+
+func freeAddresses(t testing.TB, n int) (all []string) {
+	t.Helper()
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer l.Close()
+		all = append(all, l.Addr().String())
+	}
+	return all
 }
 
 func hostName(i int) string { return fmt.Sprintf("web%03d.example.net", i) }
@@ -134,7 +161,7 @@ func (f *fleetOfProcesses) path(elements ...string) string {
 	return filepath.Join(append([]string{f.dir}, elements...)...)
 }
 
-func (f *fleetOfProcesses) url() string { return "nats://" + f.address }
+func (f *fleetOfProcesses) url() string { return strings.Join(f.urls, ",") }
 
 // process makes a process that ends with the test.
 func (f *fleetOfProcesses) process(name string, args ...string) *process {
@@ -146,7 +173,7 @@ func (f *fleetOfProcesses) process(name string, args ...string) *process {
 // addHub makes a hub that reaches the server at a URL.
 func (f *fleetOfProcesses) addHub(url string, more ...string) *process {
 	name := fmt.Sprint("hub", len(f.hubs)+1)
-	p := f.process(name, append([]string{"hub", "--name", name, "--nats", url, "--listen-http", "", "--min-age", "-1s", "--lease", "3s", "--save-every", "500ms"}, more...)...)
+	p := f.process(name, append([]string{"hub", "--name", name, "--nats", url, "--listen-http", "", "--min-age", "-1s", "--lease", "3s", "--save-every", "500ms", "--replicas", fmt.Sprint(len(f.servers))}, more...)...)
 	f.hubs = append(f.hubs, p)
 	return p
 }
@@ -161,7 +188,7 @@ func (f *fleetOfProcesses) addAgent(url string) *process {
 
 // all are all processes.
 func (f *fleetOfProcesses) all() []*process {
-	return append(append([]*process{f.server}, f.hubs...), f.agents...)
+	return slices.Concat(f.servers, f.hubs, f.agents)
 }
 
 // leak makes an order at the CA, and the lines of a run that was killed, as a host's log has them.
@@ -178,7 +205,7 @@ func (f *fleetOfProcesses) leak(host int, names []string) []byte {
 	}
 	run.Order = f.ca.AddOrder(fakeca.Order{Owner: owner, Authorizations: run.Authorizations, Expires: run.Expires})
 	run.Finalize = run.Order + "/finalize"
-	f.urls = append(f.urls, run.Authorizations...)
+	f.leaked = append(f.leaked, run.Authorizations...)
 	var text bytes.Buffer
 	require.NoError(f.t, run.write(&text))
 	return text.Bytes()
@@ -186,7 +213,7 @@ func (f *fleetOfProcesses) leak(host int, names []string) []byte {
 
 // look is the fleet's status, and its history.
 func (f *fleetOfProcesses) look(ctx context.Context, history bool) (*picture.Status, *logparse.History, error) {
-	c, err := server.Connect(ctx, server.Access{URLs: []string{f.url()}})
+	c, err := server.Connect(ctx, server.Access{URLs: f.urls})
 	if err != nil {
 		return nil, nil, err
 	}
