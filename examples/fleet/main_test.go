@@ -34,7 +34,8 @@ func TestDemo(t *testing.T) {
 	require.Len(t, pages, 1)
 	page, err := os.ReadFile(pages[0])
 	require.NoError(t, err)
-	require.Contains(t, string(page), "0 of 60 authorizations are leaked, 60 were deactivated")
+	require.Contains(t, string(page), "60</b> <span>deactivated</span>")
+	require.Contains(t, string(page), `"host":"web03"`)
 	require.Contains(t, string(page), "shop3-4-5.example.org")
 }
 
