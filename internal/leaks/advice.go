@@ -99,7 +99,7 @@ func causeOf(cause string) explanation {
 func (r *Report) blamed(cause string) []string {
 	counts := make(map[string]int)
 	for i := range r.Authorizations {
-		if a := &r.Authorizations[i]; a.isLeaked() && a.Cause == cause && a.Blame != "" {
+		if a := &r.Authorizations[i]; a.wasLeft() && a.Cause == cause && a.Blame != "" {
 			counts[a.Blame]++
 		}
 	}

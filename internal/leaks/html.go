@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/acmeauthz/acmeauthz/internal/display"
+	"github.com/acmeauthz/acmeauthz/logparse"
 )
 
 // The page is one file that loads nothing: its policy allows its own style and
@@ -28,6 +29,7 @@ var (
 // script element: package json escapes "<" and the like.
 type page struct {
 	Policy, Title, Headline, Scope, Footer string
+	Left                                   string // the verdict that shows what was left
 	Style                                  template.CSS
 	Script                                 template.JS
 	Verdicts                               []pageVerdict
@@ -59,17 +61,20 @@ func (r *Report) WriteHTML(w io.Writer, madeBy string) error {
 	}
 	t := newTextReport(r, TextOptions{})
 	p := page{
-		Policy: pagePolicy(), Title: "Leaked ACME authorizations", Headline: r.headline(), Scope: t.scopeText(),
+		Policy: pagePolicy(), Left: string(logparse.Leaked), Title: "Leaked ACME authorizations", Headline: r.headline(), Scope: t.scopeText(),
 		Footer: "Made by " + display.Clean(madeBy) + ". The page loads nothing from anywhere.",
 		Style:  template.CSS(pageStyle), Script: template.JS(pageScript),
 		Report: template.JS(display.CleanJSON(doc)),
+	}
+	if r.settled.all > 0 {
+		p.Left = "all"
 	}
 	for _, v := range verdicts {
 		if n := r.Summary.Verdicts[string(v)]; n > 0 {
 			p.Verdicts = append(p.Verdicts, pageVerdict{string(v), strings.ReplaceAll(string(v), " ", "-"), verdictWords[v], n})
 		}
 	}
-	if r.leaked() > 0 {
+	if r.countLeft() > 0 {
 		p.Facts = r.facts()
 		p.Causes = r.pageCauses(t)
 	}
@@ -77,9 +82,10 @@ func (r *Report) WriteHTML(w io.Writer, madeBy string) error {
 }
 
 func (r *Report) pageCauses(t *textReport) (causes []pageCause) {
-	for _, cause := range t.causesByCount() {
-		n, known := r.Summary.Causes[cause], causeOf(cause)
-		c := pageCause{Name: display.Clean(cause), Words: known.words, Advice: known.advice, Count: n, Percent: max(n*100/r.leaked(), 1)}
+	counts := r.causes()
+	for _, cause := range display.ByCount(counts) {
+		n, known := counts[cause], causeOf(cause)
+		c := pageCause{Name: display.Clean(cause), Words: known.words, Advice: known.advice, Count: n, Percent: max(n*100/r.countLeft(), 1)}
 		if names := r.blamed(cause); len(names) > 0 && known.blame != "" {
 			c.BlamedAs, c.Blamed = known.blame, t.list(names, 4*display.PlainText)
 		}

@@ -28,7 +28,8 @@ type Report struct {
 	Authorizations []Authorization `json:"authorizations"`
 	Runs           []Run           `json:"runs"`
 
-	limit int // of authorizations; 0 is none
+	limit   int // of authorizations; 0 is none
+	settled settled
 }
 
 // A Summary counts what is in a Report.
@@ -144,12 +145,14 @@ var verdicts = []logparse.Verdict{
 // New reports on a History as it is.
 func New(h *logparse.History) *Report {
 	s := h.Summary()
-	return &Report{
+	r := &Report{
 		Schema: Schema, At: document.At(s.At), Summary: newSummary(h, &s),
 		Authorizations: document.List(h.Lives(), newAuthorization),
 		Runs:           document.List(h.Runs(), newRun),
 		limit:          h.MaxAuthorizations,
 	}
+	r.settled = newSettled(r.Authorizations)
+	return r
 }
 
 func newSummary(h *logparse.History, s *logparse.Summary) Summary {
@@ -249,11 +252,11 @@ func (r *Report) expired() (n int) {
 	return n
 }
 
-// leaks are the authorizations that leaked, by the run that they are of.
+// leaks are the authorizations that were left, by the run that they are of.
 func (r *Report) leaks() map[string][]*Authorization {
 	byRun := make(map[string][]*Authorization)
 	for i := range r.Authorizations {
-		if a := &r.Authorizations[i]; a.Verdict == string(logparse.Leaked) {
+		if a := &r.Authorizations[i]; a.wasLeft() {
 			byRun[a.Run] = append(byRun[a.Run], a)
 		}
 	}
@@ -263,7 +266,7 @@ func (r *Report) leaks() map[string][]*Authorization {
 // leakingRuns are the runs that left something pending, the newest first.
 func (r *Report) leakingRuns() (runs []*Run) {
 	for i := range r.Runs {
-		if r.Runs[i].Leaked > 0 {
+		if r.leftBy(&r.Runs[i]) > 0 {
 			runs = append(runs, &r.Runs[i])
 		}
 	}
@@ -281,7 +284,7 @@ func (r *Run) begun() time.Time {
 
 // headline says it in one sentence.
 func (r *Report) headline() string {
-	n, all := r.leaked(), r.Summary.Authorizations
+	n, all := r.countLeft(), r.Summary.Authorizations
 	switch {
 	case n == 0 && r.expired() > 0:
 		return display.Cleanf("Nothing is pending any more: %d of %s had been left pending, and expired.",
@@ -304,10 +307,10 @@ func (r *Report) headline() string {
 	if runs := len(r.leakingRuns()); runs > 0 {
 		line += ", by " + display.Plural(runs, "run")
 	}
-	if hosts := countLeaking(r.Summary.Hosts); hosts > 0 {
+	if hosts := r.leakingHosts(); hosts > 0 {
 		line += " on " + display.Plural(hosts, "host")
 	}
-	return line + "."
+	return line + r.since() + "."
 }
 
 // open counts the authorizations of which the logs do not show the end.
@@ -333,10 +336,10 @@ func isAre(n int) string {
 	return "are"
 }
 
-// countLeaking counts the groups whose key is known and that have leaks.
-func countLeaking(groups []Group) (n int) {
-	for _, g := range groups {
-		if g.Key != "" && g.Leaked > 0 {
+// leakingHosts counts the hosts that are known and have left something.
+func (r *Report) leakingHosts() (n int) {
+	for i := range r.Summary.Hosts {
+		if g := &r.Summary.Hosts[i]; g.Key != "" && leftIn(g, r.settled.hosts) > 0 {
 			n++
 		}
 	}

@@ -66,12 +66,12 @@ func (t *textReport) write() {
 	if t.Summary.Authorizations > 0 {
 		t.verdicts()
 	}
-	if t.leaked() > 0 {
-		t.causes()
-		t.worst("WORST DOMAINS", t.Summary.Domains, 1)
-		t.worst("WORST HOSTS", t.Summary.Hosts, 1)
-		t.worst("CLIENTS", t.Summary.Clients, 2)
-		t.worst("ACCOUNTS", t.Summary.Accounts, 2)
+	if t.countLeft() > 0 {
+		t.why()
+		t.worst("WORST DOMAINS", t.Summary.Domains, t.settled.domains, 1)
+		t.worst("WORST HOSTS", t.Summary.Hosts, t.settled.hosts, 1)
+		t.worst("CLIENTS", t.Summary.Clients, t.settled.clients, 2)
+		t.worst("ACCOUNTS", t.Summary.Accounts, t.settled.accounts, 2)
 		t.days()
 		t.runs()
 		t.advise()
@@ -128,7 +128,7 @@ func (t *textReport) past() {
 	}
 	const recent = time.Hour // see logparse.History
 	then := t.Summary.LastSeen.UTC().Truncate(recent).Add(2 * recent).Format(time.RFC3339)
-	if t.leaked() == 0 {
+	if t.countLeft() == 0 {
 		t.say("", "To see why, judge as of then: --at "+then)
 		return
 	}
@@ -239,30 +239,29 @@ var verdictWords = map[logparse.Verdict]string{
 	logparse.Unknown:     "the logs do not tell",
 }
 
-func (t *textReport) causes() {
+func (t *textReport) why() {
 	t.title("WHY THEY LEAKED")
 	var bars []bar
-	for _, cause := range t.causesByCount() {
-		bars = append(bars, bar{cause, t.Summary.Causes[cause], causeOf(cause).words, t.paint.Bad})
+	counts := t.causes()
+	for _, cause := range display.ByCount(counts) {
+		bars = append(bars, bar{cause, counts[cause], causeOf(cause).words, t.paint.Bad})
 	}
 	t.chart(bars)
 }
 
-func (t *textReport) causesByCount() []string {
-	return display.ByCount(t.Summary.Causes)
-}
-
 // worst charts the groups that leaked, if there are at least so many.
-func (t *textReport) worst(title string, groups []Group, least int) {
+func (t *textReport) worst(title string, groups []Group, settled map[string]int, least int) {
 	var bars []bar
-	for _, g := range groups {
-		if g.Leaked > 0 && (g.Key != "" || len(groups) > 1) {
-			bars = append(bars, bar{cmp.Or(strings.TrimPrefix(g.Key, "https://"), "(not told)"), g.Leaked, fmt.Sprintf("of %d", g.Authorizations), t.paint.Bad})
+	for i := range groups {
+		g := &groups[i]
+		if n := leftIn(g, settled); n > 0 && (g.Key != "" || len(groups) > 1) {
+			bars = append(bars, bar{cmp.Or(strings.TrimPrefix(g.Key, "https://"), "(not told)"), n, fmt.Sprintf("of %d", g.Authorizations), t.paint.Bad})
 		}
 	}
 	if len(bars) == 0 || len(groups) < least {
 		return
 	}
+	slices.SortStableFunc(bars, func(a, b bar) int { return cmp.Compare(b.count, a.count) }) // they are by what is leaked still
 	t.title(title)
 	shown := t.limit(len(bars), maxGroups)
 	t.chart(bars[:shown])
@@ -288,7 +287,7 @@ func (t *textReport) more(indent string, n int) {
 func (t *textReport) days() {
 	var days []Day
 	for _, d := range t.Summary.Days {
-		if d.Leaked > 0 {
+		if d.Leaked += t.settled.days[d.Day]; d.Leaked > 0 {
 			days = append(days, d)
 		}
 	}
@@ -334,7 +333,7 @@ func (t *textReport) run(r *Run, leaks []*Authorization) {
 	if begun := r.begun(); !begun.IsZero() {
 		head[0] = begun.UTC().Format(time.DateTime)
 	}
-	for _, part := range []string{r.Host, strings.TrimSpace(r.Client + " " + r.Version), fmt.Sprintf("left %d of %d", r.Leaked, r.Authorizations)} {
+	for _, part := range []string{r.Host, strings.TrimSpace(r.Client + " " + r.Version), fmt.Sprintf("left %d of %d", t.leftBy(r), r.Authorizations)} {
 		if part != "" {
 			head = append(head, display.Clean(part))
 		}
@@ -470,19 +469,23 @@ func (t *textReport) field(name, text string) {
 // advise says what to change, and what is to be known of the CAs.
 func (t *textReport) advise() {
 	t.title("WHAT TO CHANGE")
-	for i, cause := range t.causesByCount() {
+	counts := t.causes()
+	for i, cause := range display.ByCount(counts) {
 		if i > 0 {
 			t.out.WriteByte('\n')
 		}
 		c := causeOf(cause)
-		t.out.WriteString("  " + t.paint.Strong(fmt.Sprintf("%s (%d)", display.Clean(cause), t.Summary.Causes[cause])) + "\n")
+		t.out.WriteString("  " + t.paint.Strong(fmt.Sprintf("%s (%d)", display.Clean(cause), counts[cause])) + "\n")
 		t.say("    ", c.advice)
 		if names := t.blamed(cause); len(names) > 0 && c.blame != "" {
 			t.say("    ", c.blame+": "+t.list(names, 2*display.PlainText)+".")
 		}
 	}
-	t.title("TO KNOW")
-	for _, fact := range t.facts() {
+	facts := t.facts()
+	if len(facts) > 0 {
+		t.title("TO KNOW")
+	}
+	for _, fact := range facts {
 		t.say("  ", fact)
 	}
 }
