@@ -272,6 +272,34 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// TestSettled has authorizations that another client than that which asked for them deactivated: they have causes, if nothing
+// says that they were more than pending until then.
+func TestSettled(t *testing.T) {
+	settle := func(s *script, names ...string) *History {
+		h := s.history()
+		for i, n := range names {
+			h.Add(Event{
+				Kind: AuthorizationSeen, Client: "another", Host: "hub", Time: noon.Add(time.Hour), Place: Place{File: "hub", Line: int64(i + 1)},
+				Authorization: &Authorization{URL: urlOf("1", n), Status: "deactivated"},
+			})
+		}
+		return h
+	}
+	for name, test := range map[string]struct {
+		h    *History
+		want []string
+	}{
+		"killed":              {settle(newScript().pending("1", "a", "b").stop("x"), "a"), []string{"a deactivated: killed [1 the run starts] [5 the last line of the run: x]", "b leaked: killed [1 the run starts] [5 the last line of the run: x]"}},
+		"another name failed": {settle(newScript().pending("1", "a", "b").status("1", "b", "invalid").end("no"), "a", "b"), []string{"a deactivated: sibling failed by b [5 b is invalid: connection: refused]", "b deactivated"}},
+		"answered":            {settle(newScript().pending("1", "a").answer("1", "a").stop("x"), "a"), []string{"a deactivated"}},
+		"the order was ready": {settle(newScript().pending("1", "a").order("1", "ready", "a").end(""), "a"), []string{"a deactivated"}},
+		"by the client":       {newScript().pending("1", "a").status("1", "a", "deactivated").stop("x").history(), []string{"a deactivated"}},
+		"asked for by nobody": {settle(newScript(), "z"), []string{" deactivated"}},
+	} {
+		t.Run(name, func(t *testing.T) { require.Equal(t, test.want, verdicts(test.h)) })
+	}
+}
+
 // TestReconcile is about clients that log names in one place and URLs in another.
 func TestReconcile(t *testing.T) {
 	named := func(s *script, name, status string) *script {

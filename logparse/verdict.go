@@ -21,7 +21,8 @@ const (
 	Valid   Verdict = "valid"
 	Invalid Verdict = "invalid"
 
-	// Deactivated: by the client, or revoked by the CA.
+	// Deactivated: by the client, or revoked by the CA. If another client deactivated what the one that asked for it had left
+	// pending, it has a cause, as if leaked.
 	Deactivated Verdict = "deactivated"
 
 	// Expired: pending when last seen, and its time is over; or the CA said so. It has a cause, as if leaked.
@@ -64,7 +65,7 @@ type Life struct {
 	IsAnswered          bool
 
 	Verdict  Verdict
-	Cause    Cause      // of Leaked and Expired
+	Cause    Cause      // of Leaked and Expired, and of Deactivated by another client
 	Blame    Identifier // the name that failed, if one did
 	Evidence []Evidence // what proves the cause
 
@@ -387,7 +388,7 @@ func surplus(urls, names []*Life) (left []*Life) {
 func (s *snapshot) judge() {
 	for _, l := range s.lives {
 		l.Verdict = s.verdict(l)
-		if l.Verdict == Leaked || l.Verdict == Expired && rank(l.Status) < 2 {
+		if l.Verdict == Leaked || l.Verdict == Expired && rank(l.Status) < 2 || s.settled(l) {
 			s.explain(l, s.h.orders[l.Order])
 		}
 		if l.Run != nil {
@@ -459,6 +460,20 @@ func (s *snapshot) verdict(l *Life) Verdict {
 		return Unknown
 	}
 	return Leaked
+}
+
+// settled reports whether another client than the one that asked for an authorization deactivated it, and nothing says that
+// it was more than pending until then.
+func (s *snapshot) settled(l *Life) bool {
+	r := s.h.lives[l.URL]
+	if r == nil || r.status.status != "deactivated" || r.problem != nil || l.IsAnswered {
+		return false
+	}
+	if l.Client == "" || r.status.run().key.client == l.Client {
+		return false
+	}
+	o := s.h.orders[l.Order]
+	return o == nil || orderRank(o.status.status) < 2 || o.status.status == "invalid"
 }
 
 // working reports whether somebody is working on an authorization, as far as can be told: its run goes on, and either the

@@ -15,6 +15,7 @@ import (
 
 	"github.com/acmeauthz/acmeauthz/account"
 	"github.com/acmeauthz/acmeauthz/authz"
+	"github.com/acmeauthz/acmeauthz/internal/display"
 )
 
 // A job is the authorizations of one account.
@@ -143,8 +144,8 @@ func oneDirectory(accounts []*account.Account, s server) error {
 		counts[a.Directory]++
 	}
 	if len(counts) > 1 && s.directory == "" {
-		return usage("accounts of %d directories of %s are there:\n%s", len(counts), s.host, trusted(list(counts))).
-			then("Choose one at a time: --server %s", byCount(counts)[0])
+		return usage("accounts of %d directories of %s are there:\n%s", len(counts), s.host, display.Trusted(list(counts))).
+			then("Choose one at a time: --server %s", display.ByCount(counts)[0])
 	}
 	return nil
 }
@@ -241,7 +242,7 @@ func (p *program) allJobs(ctx context.Context, o options, servers []server, key 
 	}
 	for _, text := range without {
 		if o.account == "" { // else the others were not meant
-			p.warn("%s", trusted(text))
+			p.warn("%s", display.Trusted(text))
 		}
 	}
 	for _, s := range servers {
@@ -254,11 +255,11 @@ func (p *program) allJobs(ctx context.Context, o options, servers []server, key 
 // leftOut says why nothing is done about the URLs of one server of several.
 func leftOut(s server, f *found, fault error) string {
 	urls, _ := s.keep(f.urls)
-	text := clean(fault.Error())
+	text := display.Clean(fault.Error())
 	if known, ok := errors.AsType[*problem](fault); ok {
 		text = known.what
 	}
-	return cleanf("left out: %s of %s: %s", trusted(plural(len(urls), "URL")), s.host, trusted(text))
+	return display.Cleanf("left out: %s of %s: %s", display.Trusted(display.Plural(len(urls), "URL")), s.host, display.Trusted(text))
 }
 
 // jobs finds the accounts' URLs, and says which belong to nobody here.
@@ -269,8 +270,8 @@ func (p *program) jobs(ctx context.Context, o options, s server, key *keyFile, f
 	}
 	kept, elsewhere := s.keep(f.urls, hostOf(accounts[0].URL))
 	if len(kept) == 0 {
-		return nil, usage("the logs name no authorization of %s, but of:\n%s", s.host, trusted(list(elsewhere))).
-			then("Choose one of these: --server %s", byCount(elsewhere)[0])
+		return nil, usage("the logs name no authorization of %s, but of:\n%s", s.host, display.Trusted(list(elsewhere))).
+			then("Choose one of these: --server %s", display.ByCount(elsewhere)[0])
 	}
 	known, failure := p.identify(ctx, o, accounts)
 	if len(known) == 0 {
@@ -288,7 +289,7 @@ func (p *program) jobs(ctx context.Context, o options, s server, key *keyFile, f
 	}
 	if len(jobs) == 0 {
 		return nil, nothing("the URLs in the logs do not belong to %s, but to:\n%s",
-			trusted(names(known)), trusted(list(named("account ", strangers)))).
+			display.Trusted(names(known)), display.Trusted(list(named("account ", strangers)))).
 			then("Find that account's key: --config-dir DIR, or --key private_key.json")
 	}
 	p.reportStrangers(o, s, strangers, known)
@@ -304,26 +305,26 @@ func (p *program) reportLeft(left map[string][]int, servers int) {
 			elsewhere[host] = counts[0]
 		}
 	}
-	for _, host := range byCount(elsewhere) {
+	for _, host := range display.ByCount(elsewhere) {
 		if since := retired[host]; since != "" {
-			p.say("Left out: %s of %s, switched off in %s.\n", trusted(plural(elsewhere[host], "URL")), host, trusted(since))
+			p.say("Left out: %s of %s, switched off in %s.\n", display.Trusted(display.Plural(elsewhere[host], "URL")), host, display.Trusted(since))
 			continue
 		}
-		p.say("Left out: %s of another CA; to clear them: --server %s\n", trusted(plural(elsewhere[host], "URL")), host)
+		p.say("Left out: %s of another CA; to clear them: --server %s\n", display.Trusted(display.Plural(elsewhere[host], "URL")), host)
 	}
 }
 
 // reportStrangers says which URLs are of accounts that are not worked on: a
 // warning, unless that was asked for.
 func (p *program) reportStrangers(o options, s server, strangers map[string]int, known []*account.Account) {
-	for _, n := range byCount(strangers) {
-		count := trusted(plural(strangers[n], "URL"))
+	for _, n := range display.ByCount(strangers) {
+		count := display.Trusted(display.Plural(strangers[n], "URL"))
 		if o.account != "" {
 			p.say("Left out: %s of account %s, which is not the one of --account.\n", count, n)
 			continue
 		}
 		p.warn("left out: %s of account %s of %s, whose key was not given or found %s, only: %s",
-			count, n, s.host, trusted(o.below()), trusted(keysOf(known)))
+			count, n, s.host, display.Trusted(o.below()), display.Trusted(keysOf(known)))
 	}
 }
 
@@ -331,7 +332,7 @@ func (p *program) reportStrangers(o options, s server, strangers map[string]int,
 func keysOf(accounts []*account.Account) string {
 	var all []string
 	for _, a := range accounts {
-		all = append(all, cleanf("%s (%s)", a.Name(), cmp.Or(a.StoredBy, "given")))
+		all = append(all, display.Cleanf("%s (%s)", a.Name(), cmp.Or(a.StoredBy, "given")))
 	}
 	return strings.Join(all, ", ")
 }
@@ -348,7 +349,7 @@ func named(prefix string, counts map[string]int) map[string]int {
 func names(accounts []*account.Account) string {
 	var all []string
 	for _, a := range accounts {
-		all = append(all, "account "+clean(cmp.Or(number(a), a.Path)))
+		all = append(all, "account "+display.Clean(cmp.Or(number(a), a.Path)))
 	}
 	return strings.Join(all, ", ")
 }
@@ -357,21 +358,21 @@ func names(accounts []*account.Account) string {
 func lines(accounts []*account.Account) string {
 	var all []string
 	for _, a := range accounts {
-		all = append(all, cleanf("  %s  %s", cmp.Or(number(a), "?"), a.Path))
+		all = append(all, display.Cleanf("  %s  %s", cmp.Or(number(a), "?"), a.Path))
 	}
 	return strings.Join(all, "\n")
 }
 
 func ambiguous(s server, accounts []*account.Account, unowned int) error {
 	return usage("%s do not say whose they are, and %d accounts of %s are there:\n%s",
-		trusted(plural(unowned, "URL")), len(accounts), s.host, trusted(lines(accounts))).
+		display.Trusted(display.Plural(unowned, "URL")), len(accounts), s.host, display.Trusted(lines(accounts))).
 		then("Choose one at a time: --account %s", cmp.Or(number(accounts[0]), directoryName(accounts[0])))
 }
 
 func noAccounts(o options, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return nothing("no permission to read the accounts %s.", trusted(o.below())).because(err).asRoot().
+		return nothing("no permission to read the accounts %s.", display.Trusted(o.below())).because(err).asRoot().
 			then("Only root may read the keys: who has one can act for you at the CA.").
 			then("Or copy two files as root, the account's key and the log, and name the copies:").
 			then("  sudo cp %s/accounts/*/directory/*/private_key.json letsencrypt.log .", cmp.Or(strings.TrimRight(o.configDir, "/"), "/etc/letsencrypt")).
@@ -382,10 +383,10 @@ func noAccounts(o options, err error) error {
 			then("Say where the ACME client keeps them: --config-dir DIR").
 			then("Or give the account's key: --key FILE (PEM or JWK)")
 	case isFault(o, err):
-		return nothing("no account %s can be read:\n%s", trusted(o.below()), trusted(faultLines(err))).because(err).
+		return nothing("no account %s can be read:\n%s", display.Trusted(o.below()), display.Trusted(faultLines(err))).because(err).
 			then("Repair it from a backup, or give the account's key: --key FILE (PEM or JWK)")
 	}
-	return nothing("there is no account %s.", trusted(o.below())).because(err).
+	return nothing("there is no account %s.", display.Trusted(o.below())).because(err).
 		then("If the ACME client keeps them elsewhere: --config-dir DIR").
 		then("Or give the account's key: --key FILE (PEM or JWK)").
 		then("Without the key nobody can clear them; at Let's Encrypt they end by themselves within 7 days.")
@@ -408,20 +409,20 @@ func noAccountFor(o options, s server, all []*account.Account) error {
 		for _, a := range all {
 			counts[a.Directory]++
 		}
-		return usage("no account of the directory %s is %s, only of:\n%s", s.directory, trusted(o.below()), trusted(list(counts))).
+		return usage("no account of the directory %s is %s, only of:\n%s", s.directory, display.Trusted(o.below()), display.Trusted(list(counts))).
 			then("Give one of these, or only the host: --server %s", s.host).
 			then("If the account is kept elsewhere: --config-dir DIR")
 	}
 	for _, a := range all {
 		counts[cmp.Or(hostOf(a.Directory), hostOf(a.URL), "a CA that is not stored")]++
 	}
-	return nothing("no account of %s is %s, only of:\n%s", s.host, trusted(o.below()), trusted(list(counts))).
+	return nothing("no account of %s is %s, only of:\n%s", s.host, display.Trusted(o.below()), display.Trusted(list(counts))).
 		then("If it is kept elsewhere: --config-dir DIR").
 		then("Or give the account's key: --key FILE (PEM or JWK)")
 }
 
 func severalNamed(o options, named []*account.Account) error {
-	return usage("--account %s means %d accounts:\n%s", o.account, len(named), trusted(lines(named))).
+	return usage("--account %s means %d accounts:\n%s", o.account, len(named), display.Trusted(lines(named))).
 		then("Choose one by its URL: --account %s", cmp.Or(named[0].URL, "URL"))
 }
 
@@ -430,7 +431,7 @@ func noSuchAccount(o options, s server, have []*account.Account) error {
 	for _, a := range have {
 		counts[cmp.Or(number(a), a.Path)] = true
 	}
-	return usage("no account %s of %s is %s, only: %s.", o.account, s.host, trusted(o.below()),
+	return usage("no account %s of %s is %s, only: %s.", o.account, s.host, display.Trusted(o.below()),
 		strings.Join(slices.Sorted(maps.Keys(counts)), ", ")).
 		then("Choose one of these with --account, or leave it out.")
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/acmeauthz/acmeauthz/account"
+	"github.com/acmeauthz/acmeauthz/internal/display"
+	"github.com/acmeauthz/acmeauthz/internal/document"
 	"github.com/urfave/cli/v3"
 )
 
@@ -101,7 +103,7 @@ type accountRecord struct {
 	KeySize     int             `json:"key_size"`
 	Thumbprint  string          `json:"thumbprint"`
 	Contact     []string        `json:"contact"`
-	CreatedAt   stamp           `json:"created_at"`
+	CreatedAt   document.Time   `json:"created_at"`
 	Problems    []accountDefect `json:"problems"`
 }
 
@@ -115,9 +117,9 @@ func newAccountRecord(a *account.Account) accountRecord {
 	return accountRecord{
 		Schema: "acmeauthz-account/1",
 		Client: a.StoredBy, Path: a.Path, Directory: a.Directory, URL: a.URL, CA: a.CA(), Environment: string(a.Environment()),
-		KeyType: kind, KeySize: size, Thumbprint: a.Thumbprint(), Contact: convert(a.Contact, func(s string) string { return s }),
-		CreatedAt: stamp{a.CreatedAt},
-		Problems: convert(a.Problems(), func(problem account.Problem) accountDefect {
+		KeyType: kind, KeySize: size, Thumbprint: a.Thumbprint(), Contact: document.List(a.Contact, func(s string) string { return s }),
+		CreatedAt: document.At(a.CreatedAt),
+		Problems: document.List(a.Problems(), func(problem account.Problem) accountDefect {
 			return accountDefect{string(problem), a.Explain(problem)}
 		}),
 	}
@@ -132,7 +134,7 @@ func (p *program) printAccounts(all []*account.Account, asJSON bool) error {
 		if err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintf(p.stdout, "%s\n", cleanJSON(doc)); err != nil {
+		if _, err := fmt.Fprintf(p.stdout, "%s\n", display.CleanJSON(doc)); err != nil {
 			return err
 		}
 	}
@@ -175,10 +177,10 @@ func (p *program) sayProblems(all []*account.Account, asJSON bool) {
 		}
 	}
 	if n := counts[account.ProblemNoURL]; n > 0 {
-		p.say("%s: the client does not store the account's URL; clear-authz asks the CA for it.\n", trusted(plural(n, "account")))
+		p.say("%s: the client does not store the account's URL; clear-authz asks the CA for it.\n", display.Trusted(display.Plural(n, "account")))
 	}
 	if n := counts[account.ProblemNoDirectory]; n > 0 {
-		p.say("%s: the client does not store the CA; name it to use them: --server HOST --account FILE\n", trusted(plural(n, "account")))
+		p.say("%s: the client does not store the CA; name it to use them: --server HOST --account FILE\n", display.Trusted(display.Plural(n, "account")))
 	}
 }
 
@@ -197,5 +199,5 @@ func (o options) below() string {
 	if o.configDir == "" {
 		return "at the usual places of ACME clients"
 	}
-	return cleanf("below %s", strings.TrimRight(o.configDir, "/"))
+	return display.Cleanf("below %s", strings.TrimRight(o.configDir, "/"))
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/acmeauthz/acmeauthz/authz"
+	"github.com/acmeauthz/acmeauthz/internal/display"
 )
 
 // A choice is why authorizations were not cleared: how many, and until when.
@@ -52,14 +53,14 @@ func (t *report) explainChoices() {
 	p := t.program
 	if c := t.choices[outcomeLeft]; c != nil {
 		p.say("Left alone: %s; the last ends by itself on %s.\n  Why: %s.\n  To clear them nevertheless: --force\n",
-			trusted(plural(c.count, "authorization")), c.until(), c.reason)
+			display.Trusted(display.Plural(c.count, "authorization")), c.until(), c.reason)
 	}
 	if c := t.choices[outcomeWaiting]; c != nil {
 		p.say("Waiting: %s; the last ends by itself on %s.\n  Why: %s.\n  To validate them: clear-authz finish --help\n",
-			trusted(plural(c.count, "authorization")), c.until(), c.reason)
+			display.Trusted(display.Plural(c.count, "authorization")), c.until(), c.reason)
 	}
 	if c := t.choices[outcomeSpared]; c != nil {
-		p.say("Spared: %s. Why: %s.\n", trusted(plural(c.count, "authorization")), c.reason)
+		p.say("Spared: %s. Why: %s.\n", display.Trusted(display.Plural(c.count, "authorization")), c.reason)
 		for _, url := range c.orders {
 			p.say("  order %s\n", url)
 		}
@@ -67,7 +68,7 @@ func (t *report) explainChoices() {
 	}
 	if c := t.choices[outcomeLater]; c != nil {
 		p.say("Deferred: %s; the last can be cleared on %s.\n  Why: %s.\n  Run the same command again then%s.\n",
-			trusted(plural(c.count, "authorization")), c.until(), c.reason, trusted(cmp.Or(t.withJournal(), "")))
+			display.Trusted(display.Plural(c.count, "authorization")), c.until(), c.reason, display.Trusted(cmp.Or(t.withJournal(), "")))
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/acmeauthz/acmeauthz/account"
 	"github.com/acmeauthz/acmeauthz/authz"
+	"github.com/acmeauthz/acmeauthz/internal/display"
 	"github.com/acmeauthz/acmeauthz/logparse"
 	"golang.org/x/crypto/acme"
 	"golang.org/x/time/rate"
@@ -40,7 +41,7 @@ func (p *program) clear(ctx context.Context, o options) error {
 		return p.allOver(o, over)
 	}
 	if len(found.urls) == 0 || len(servers) == 0 {
-		p.say("%s\n", trusted(found.nothingFound(in.logs)))
+		p.say("%s\n", display.Trusted(found.nothingFound(in.logs)))
 		return nil
 	}
 	// Until here nothing was sent, and Ctrl-C may end the program as it is.
@@ -96,11 +97,11 @@ func (p *program) workOnJobs(ctx context.Context, o options, jobs []job, over []
 	total := 0
 	for _, j := range jobs {
 		total += len(j.urls)
-		p.say("%s: %s; its key is %s\n", trusted(accountTitle(j.account)), trusted(plural(len(j.urls), "URL")), j.account.Path)
+		p.say("%s: %s; its key is %s\n", display.Trusted(accountTitle(j.account)), display.Trusted(display.Plural(len(j.urls), "URL")), j.account.Path)
 		p.warnExposed(j.account)
 	}
 	if !o.dryRun && (o.force || o.method != "") && slices.ContainsFunc(jobs, job.isLetsEncrypt) {
-		p.say("%s\n", trusted(letsEncryptHint))
+		p.say("%s\n", display.Trusted(letsEncryptHint))
 	}
 	out := p.newReport(o, total)
 	if err := out.skip(over); err != nil {

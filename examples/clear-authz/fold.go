@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/acmeauthz/acmeauthz/internal/display"
 )
 
 // command is what a person may type, at the end of a line: it is never broken.
@@ -34,7 +36,7 @@ func foldLine(line string, width int) string {
 	if parts := command.FindStringSubmatch(line); parts != nil {
 		return foldLine(parts[1], width) + "\n" + indent + "  " + parts[2]
 	}
-	lines := wrap(line, width-len(indent)-2)
+	lines := display.Wrap(line, width-len(indent)-2)
 	return indent + strings.Join(lines, "\n"+indent+"  ")
 }
 
@@ -43,8 +45,8 @@ func (p *program) folded(text string) string {
 	if p.fold != nil {
 		return p.fold(text)
 	}
-	if width := terminalWidth(p.stderr); width > 0 {
-		return fold(text, min(max(width, narrowest), widest))
+	if width := display.Width(p.stderr); width > 0 {
+		return fold(text, min(max(width, display.Narrowest), display.Widest))
 	}
-	return fold(text, plainText)
+	return fold(text, display.PlainText)
 }

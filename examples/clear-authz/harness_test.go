@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/acmeauthz/acmeauthz/internal/display"
 	"github.com/acmeauthz/acmeauthz/internal/fakeca"
 	"github.com/go-jose/go-jose/v4"
 	"github.com/stretchr/testify/require"
@@ -138,7 +139,7 @@ func (b *bench) runContext(ctx context.Context, args ...string) outputs {
 	p := b.program(&stdout, &stderr)
 	p.attended, p.columns = b.attended, b.columns
 	p.fold = func(text string) string { // where lines end does not depend on where tests run
-		return strings.ReplaceAll(fold(strings.ReplaceAll(text, b.dir, "DIR"), plainText), "DIR", b.dir)
+		return strings.ReplaceAll(fold(strings.ReplaceAll(text, b.dir, "DIR"), display.PlainText), "DIR", b.dir)
 	}
 	code := p.run(ctx, append([]string{"clear-authz"}, args...))
 	return outputs{args: args, stdout: stdout.String(), stderr: stderr.String(), code: code}

@@ -1,6 +1,10 @@
 package main
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/acmeauthz/acmeauthz/internal/leaks"
+)
 
 // mainPage is what --help prints, and the first part of the man page.
 func mainPage() helpPage {
@@ -296,7 +300,7 @@ func leaksPage() helpPage {
 				entry{"3", "no log could be read, or the report not be written"},
 			)}},
 			metricsSection(),
-			{"JSON AND CSV", []block{paragraph("--json prints one document of the schema \"" + leaksSchema + "\", which \"clear-authz schema leaks\" prints: with the " +
+			{"JSON AND CSV", []block{paragraph("--json prints one document of the schema \"" + leaks.Schema + "\", which \"clear-authz schema leaks\" prints: with the " +
 				"members at, summary (counts, domains, hosts, clients, accounts, days), authorizations and runs. --csv has a row for each " +
 				"authorization, in the same words: \"clear-authz schema leaks-row\". What is not known is \"\", null for times, or an empty list. Times " +
 				"are RFC 3339 in UTC.")}},
@@ -306,8 +310,8 @@ func leaksPage() helpPage {
 
 func causeTerms() []entry {
 	var all []entry
-	for _, c := range leakCauses {
-		all = append(all, entry{string(c.cause), c.words})
+	for _, c := range leaks.Causes() {
+		all = append(all, entry{string(c), leaks.Explain(c)})
 	}
 	return all
 }

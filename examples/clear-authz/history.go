@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/acmeauthz/acmeauthz/authz"
+	"github.com/acmeauthz/acmeauthz/internal/display"
 	"github.com/acmeauthz/acmeauthz/logparse"
 )
 
@@ -79,7 +80,7 @@ func (f found) asks(servers []server) bool {
 func (p *program) sayOver(over []*logparse.Life) {
 	if n := len(over); n > 0 {
 		p.say("Not asked: %s that the logs show to be over, which saves %s; --all asks, too.\n",
-			trusted(plural(n, "authorization")), trusted(plural(n, "request")))
+			display.Trusted(display.Plural(n, "authorization")), display.Trusted(display.Plural(n, "request")))
 	}
 }
 
@@ -92,7 +93,7 @@ func (p *program) warnAtWork(f found, servers []server) {
 	}
 	if n > 0 {
 		p.warn("a client may still be at work on %s, by the time and the last lines of its log;\n"+
-			"clearing an authorization ends its order", trusted(plural(n, "authorization")))
+			"clearing an authorization ends its order", display.Trusted(display.Plural(n, "authorization")))
 	}
 }
 
@@ -102,7 +103,7 @@ func (p *program) allOver(o options, over []*logparse.Life) error {
 	if err := t.skip(over); err != nil {
 		return writeError(err)
 	}
-	p.say("Nothing to do: the logs show that %s over; --all asks the CA nevertheless.\n", trusted(allAre(len(over))))
+	p.say("Nothing to do: the logs show that %s over; --all asks the CA nevertheless.\n", display.Trusted(allAre(len(over))))
 	return nil
 }
 

@@ -17,12 +17,13 @@ import (
 
 	"github.com/acmeauthz/acmeauthz/account"
 	"github.com/acmeauthz/acmeauthz/authz"
+	"github.com/acmeauthz/acmeauthz/internal/display"
+	"github.com/acmeauthz/acmeauthz/internal/leaks"
 	"github.com/acmeauthz/acmeauthz/logparse"
-	"golang.org/x/term"
 )
 
 // stdinName stands for standard input among the arguments and in messages.
-const stdinName = "-"
+const stdinName = leaks.StandardInput
 
 // maxKeySize is far above any key file; a longer file is a log.
 const maxKeySize = 64 << 10
@@ -80,15 +81,10 @@ func (p *program) input(args []string, keyPath string) (input, error) {
 // defaultLog is what is read if no log is named: standard input, unless somebody
 // sits there.
 func (p *program) defaultLog() string {
-	if p.attended || isTerminal(p.stdin) {
+	if p.attended || display.IsTerminal(p.stdin) {
 		return p.logDir
 	}
 	return stdinName
-}
-
-func isTerminal(stream any) bool {
-	f, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // keyArgument returns the key in the file path, or nil if it is something else.
@@ -331,7 +327,7 @@ func (p *program) printURLs(args []string) error {
 	prompt := !p.allRegular(in.logs)
 	var f found
 	for url := range p.distinct(in.logs, &f) {
-		_, err := fmt.Fprintln(out, clean(url))
+		_, err := fmt.Fprintln(out, display.Clean(url))
 		if prompt && err == nil {
 			err = out.Flush()
 		}
@@ -346,14 +342,14 @@ func (p *program) printURLs(args []string) error {
 	case f.failed > 0:
 		return f.problem(len(in.logs))
 	case f.count == 0:
-		p.say("%s\n", trusted(f.nothingFound(in.logs)))
+		p.say("%s\n", display.Trusted(f.nothingFound(in.logs)))
 	}
 	return nil
 }
 
 // allRegular reports whether no log can keep its reader waiting, and URLs may be printed together.
 func (p *program) allRegular(logs []string) bool {
-	return !isTerminal(p.stdout) && !slices.ContainsFunc(logs, func(name string) bool {
+	return !display.IsTerminal(p.stdout) && !slices.ContainsFunc(logs, func(name string) bool {
 		info, err := os.Stat(name)
 		return name == stdinName || err == nil && !info.Mode().IsRegular()
 	})

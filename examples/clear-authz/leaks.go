@@ -5,9 +5,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"syscall"
 	"time"
 
+	"github.com/acmeauthz/acmeauthz/internal/display"
+	"github.com/acmeauthz/acmeauthz/internal/leaks"
+	"github.com/acmeauthz/acmeauthz/internal/replace"
 	"github.com/acmeauthz/acmeauthz/logparse"
 	"github.com/urfave/cli/v3"
 )
@@ -75,20 +79,15 @@ func (p *program) leakOptions(c *cli.Command) (leakOptions, error) {
 	return o, nil
 }
 
-// timeForms are how --at may be written; those without a zone are local.
-var timeForms = []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04", time.DateOnly}
-
 func (p *program) parseTime(s string) (time.Time, error) {
 	location := p.location
 	if location == nil {
 		location = time.Local
 	}
-	for _, form := range timeForms {
-		if at, err := time.ParseInLocation(form, s, location); err == nil {
-			return at, nil
-		}
+	if at, ok := leaks.ParseTime(s, location); ok {
+		return at, nil
 	}
-	return time.Time{}, usage("--at %s is no time.", s).then(`Write it as 2026-11-23T20:00:00Z, "2026-11-23 20:00" or 2026-11-23.`)
+	return time.Time{}, usage("--at %s is no time.", s).then("Write it as %s.", leaks.TimeForms)
 }
 
 // leaks is the subcommand leaks: logs in, a report out.
@@ -105,7 +104,7 @@ func (p *program) leaks(o leakOptions) error {
 	if found.failed > 0 && found.failed == len(in.logs) && len(h.Lives()) == 0 {
 		return found.problem(len(in.logs))
 	}
-	report := newLeakReport(&h)
+	report := leaks.New(&h)
 	p.metrics.leaks(report)
 	if err := p.writeLeaks(o, report); err != nil {
 		return err
@@ -115,15 +114,15 @@ func (p *program) leaks(o leakOptions) error {
 		found.count = len(h.Lives())
 		return found.problem(len(in.logs))
 	case len(h.Lives()) == 0:
-		p.say("%s\n", trusted(found.nothingFound(in.logs)))
+		p.say("%s\n", display.Trusted(found.nothingFound(in.logs)))
 	}
 	return nil
 }
 
 // writeLeaks writes the report in all forms that were asked for.
-func (p *program) writeLeaks(o leakOptions, r *leakReport) error {
+func (p *program) writeLeaks(o leakOptions, r *leaks.Report) error {
 	if o.html != "" && o.html != stdoutName {
-		if err := writeFile(o.html, func(w io.Writer) error { return writeLeaksHTML(w, r) }); err != nil {
+		if err := writePage(o.html, r); err != nil {
 			return err
 		}
 		p.say("The page is in %s\n", o.html)
@@ -138,18 +137,37 @@ func (p *program) writeLeaks(o leakOptions, r *leakReport) error {
 	return nil
 }
 
+// writePage writes the page to a file.
+func writePage(name string, r *leaks.Report) error {
+	err := replace.File(name, func(w io.Writer) error { return r.WriteHTML(w, madeBy()) })
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		name = e.Path // where a link leads
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, replace.ErrNoFile):
+		return usage("%s is there and is no file.", name).then("Name another, or - for standard output.")
+	}
+	return nothing("%s cannot be written: %s.", name, withoutPath(err)).because(err).then("Name another file, or make room.")
+}
+
+// madeBy is what the page says that it was made by.
+func madeBy() string { return "clear-authz leaks " + version() }
+
 // printLeaks writes what goes to standard output.
-func (p *program) printLeaks(w io.Writer, o leakOptions, r *leakReport) error {
+func (p *program) printLeaks(w io.Writer, o leakOptions, r *leaks.Report) error {
 	switch {
 	case o.json:
-		return writeLeaksJSON(w, r)
+		return r.WriteJSON(w)
 	case o.csv:
-		return writeLeaksCSV(w, r)
+		return r.WriteCSV(w)
 	case o.html == stdoutName:
-		return writeLeaksHTML(w, r)
+		return r.WriteHTML(w, madeBy())
 	case p.quiet:
 		return nil
 	}
-	t := textReport{leakReport: r, width: p.textWidth(), paint: p.painter(), verbose: o.verbose}
-	return t.write(w)
+	return r.WriteText(w, leaks.TextOptions{
+		Width: p.tableWidth(), Paint: display.NewPainter(p.stdout, p.getenv), Verbose: o.verbose,
+	})
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/csv"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -10,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/acmeauthz/acmeauthz/logparse"
 	"github.com/stretchr/testify/require"
 )
 
@@ -113,87 +110,6 @@ func TestLeaksSchema(t *testing.T) {
 	require.Equal(t, "acmeauthz-leaks/1", doc.Schema)
 	require.Len(t, doc.Authorizations, 40)
 	require.Len(t, doc.Runs, 11)
-}
-
-// TestLeaksCSV reads the rows again, as other programs do.
-func TestLeaksCSV(t *testing.T) {
-	b := fleetBench(t)
-	r := b.run("leaks", "--csv", b.path("fleet"))
-	rows, err := csv.NewReader(strings.NewReader(r.stdout)).ReadAll()
-	require.NoError(t, err)
-	require.Len(t, rows, 41)
-	require.Equal(t, csvHeader, rows[0])
-	leaked := 0
-	for _, row := range rows[1:] {
-		if row[13] == "leaked" {
-			leaked++
-		}
-	}
-	require.Equal(t, 27, leaked)
-}
-
-// TestHostileReport has strings that want to be orders to a terminal, formulas in
-// a spreadsheet, or new rows.
-func TestHostileReport(t *testing.T) {
-	r := newLeakReport(hostileHistory())
-	for _, verbose := range []bool{false, true} {
-		for _, paint := range []painter{{}, {on: true}} {
-			var out bytes.Buffer
-			report := textReport{leakReport: r, width: plainText, verbose: verbose, paint: paint}
-			require.NoError(t, report.write(&out))
-			requireHarmless(t, stripPaint(out.String()))
-		}
-	}
-	var out bytes.Buffer
-	require.NoError(t, writeLeaksJSON(&out, r))
-	requireHarmless(t, out.String())
-	require.True(t, json.Valid(out.Bytes()))
-
-	out.Reset()
-	require.NoError(t, writeLeaksCSV(&out, r))
-	requireHarmless(t, strings.ReplaceAll(out.String(), "\r\n", "\n"))
-	rows, err := csv.NewReader(&out).ReadAll()
-	require.NoError(t, err)
-	require.Len(t, rows, 5)
-	for _, row := range rows[1:] {
-		for _, cell := range row {
-			require.False(t, cell != "" && strings.ContainsRune("=+-@", rune(cell[0])) && len(cell) > 1, cell)
-		}
-	}
-}
-
-// stripPaint takes out the colours of the report's own.
-func stripPaint(s string) string {
-	for _, code := range []string{"\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m"} {
-		s = strings.ReplaceAll(s, code, "")
-	}
-	return s
-}
-
-// requireHarmless requires text without characters that are orders to a terminal,
-// or change the direction of text.
-func requireHarmless(t *testing.T, text string) {
-	t.Helper()
-	for _, r := range text {
-		bad := r < ' ' && r != '\n' || r >= 0x7f && r < 0xa0 || r == 0x202e || r == 0x2028 || r == 0xfffd
-		require.False(t, bad, "%q in %q", r, text)
-	}
-}
-
-// TestLeaksLimit has more authorizations than a report takes.
-func TestLeaksLimit(t *testing.T) {
-	h := logparse.History{At: recordedAt, MaxAuthorizations: 10}
-	for _, l := range largeHistory(12).Lives() {
-		h.Add(logparse.Event{
-			Kind: logparse.AuthorizationSeen, Time: l.FirstSeen, Place: l.First,
-			Authorization: &logparse.Authorization{URL: l.URL, Status: "pending"},
-		})
-	}
-	var out bytes.Buffer
-	report := textReport{leakReport: newLeakReport(&h), width: plainText}
-	require.NoError(t, report.write(&out))
-	require.Contains(t, out.String(), "There are more authorizations than")
-	require.Equal(t, 2, report.Summary.Dropped)
 }
 
 // TestHostsOf tells the hosts of a fleet by the directories of their logs.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"github.com/acmeauthz/acmeauthz/internal/display"
 	"github.com/urfave/cli/v3"
 )
 
@@ -58,13 +59,13 @@ func (p *program) setLog(c *cli.Command) error {
 type printable struct{ io.Writer }
 
 func (w printable) Write(line []byte) (int, error) {
-	_, err := w.Writer.Write(append(cleanJSON([]byte(strings.TrimSuffix(string(line), "\n"))), '\n'))
+	_, err := w.Writer.Write(append(display.CleanJSON([]byte(strings.TrimSuffix(string(line), "\n"))), '\n'))
 	return len(line), err
 }
 
 // say tells a person something, on standard error, unless --quiet.
 func (p *program) say(format string, args ...any) {
-	switch text := cleanf(format, args...); {
+	switch text := display.Cleanf(format, args...); {
 	case p.log != nil:
 		p.log.Info(oneLine(text))
 	case !p.quiet:
@@ -74,7 +75,7 @@ func (p *program) say(format string, args ...any) {
 
 // warn tells of something that went wrong without ending the program.
 func (p *program) warn(format string, args ...any) {
-	text := cleanf(format, args...)
+	text := display.Cleanf(format, args...)
 	if p.log != nil {
 		p.log.Warn(oneLine(text))
 		return

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/acmeauthz/acmeauthz/internal/display"
 	"github.com/urfave/cli/v3"
 )
 
@@ -118,7 +119,7 @@ func wrapped(text string, width int) []string {
 	if text == "" {
 		return nil
 	}
-	return wrap(text, width)
+	return display.Wrap(text, width)
 }
 
 // flagTerms has a term for each flag: how it is written, and what it is for.

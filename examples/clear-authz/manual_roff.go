@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/acmeauthz/acmeauthz/internal/display"
 	"github.com/urfave/cli/v3"
 )
 
@@ -107,7 +108,7 @@ func writeBlock(b *strings.Builder, k block) {
 
 // writeText writes running text in short lines.
 func writeText(b *strings.Builder, text string) {
-	for _, line := range wrap(text, 66) { // escapes make it longer
+	for _, line := range display.Wrap(text, 66) { // escapes make it longer
 		fmt.Fprintf(b, "%s\n", roff(line))
 	}
 }

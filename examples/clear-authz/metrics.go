@@ -3,6 +3,7 @@ package main
 import (
 	"time"
 
+	"github.com/acmeauthz/acmeauthz/internal/leaks"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -84,15 +85,15 @@ func (m *metrics) plan(ca, action string, n int) {
 }
 
 // leaks sets what a report of leaks counts.
-func (m *metrics) leaks(r *leakReport) {
+func (m *metrics) leaks(r *leaks.Report) {
 	if m == nil {
 		return
 	}
 	for verdict, n := range r.Summary.Verdicts {
 		m.gauge("clear_authz_logged", prometheus.Labels{"verdict": verdict}).Set(float64(n))
 	}
-	for _, cause := range leakCauses {
-		m.gauge("clear_authz_leaked", prometheus.Labels{"cause": string(cause.cause)}).Set(float64(r.Summary.Causes[string(cause.cause)]))
+	for _, cause := range leaks.Causes() {
+		m.gauge("clear_authz_leaked", prometheus.Labels{"cause": string(cause)}).Set(float64(r.Summary.Causes[string(cause)]))
 	}
 }
 

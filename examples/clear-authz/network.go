@@ -18,6 +18,7 @@ import (
 
 	"github.com/acmeauthz/acmeauthz/account"
 	"github.com/acmeauthz/acmeauthz/authz"
+	"github.com/acmeauthz/acmeauthz/internal/display"
 	"golang.org/x/crypto/acme"
 )
 
@@ -88,7 +89,7 @@ func caProblem(a *account.Account, o options, err error) error {
 		return failed("the journal cannot be used: %s.", strings.TrimPrefix(journal.Error(), "authz: journal ")).because(err).
 			then("Name another file: --journal FILE. What the CA has done stays done.")
 	case errors.Is(err, context.Canceled):
-		return failed("interrupted before anything was done.").because(err).then("To go on: %s", trusted(o.again))
+		return failed("interrupted before anything was done.").because(err).then("To go on: %s", display.Trusted(o.again))
 	case errors.Is(err, authz.ErrAccount), errors.Is(err, acme.ErrNoAccount):
 		return accountProblem(host, a, err)
 	case errors.Is(err, authz.ErrUnreachable):

@@ -10,6 +10,7 @@ import (
 
 	"github.com/acmeauthz/acmeauthz/account"
 	"github.com/acmeauthz/acmeauthz/authz"
+	"github.com/acmeauthz/acmeauthz/internal/display"
 )
 
 // An orderRecord is one line of orders --json.
@@ -146,7 +147,7 @@ func (p *program) printOrders(o options, a *account.Account, orders []authz.Orde
 		}
 		return nil
 	}
-	p.say("%s lists %s\n", trusted(accountTitle(a)), trusted(plural(len(orders), "order")))
+	p.say("%s lists %s\n", display.Trusted(accountTitle(a)), display.Trusted(display.Plural(len(orders), "order")))
 	if len(orders) == 0 {
 		return nil
 	}
@@ -196,7 +197,7 @@ func (p *program) printOrder(a *account.Account, order authz.Order) error {
 	}
 	doc, err := json.Marshal(rec)
 	if err == nil {
-		_, err = fmt.Fprintf(p.stdout, "%s\n", cleanJSON(doc))
+		_, err = fmt.Fprintf(p.stdout, "%s\n", display.CleanJSON(doc))
 	}
 	return err
 }

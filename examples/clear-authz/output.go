@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/acmeauthz/acmeauthz/account"
+	"github.com/acmeauthz/acmeauthz/internal/display"
 	"github.com/acmeauthz/acmeauthz/logparse"
 )
 
@@ -21,19 +22,19 @@ func (p *program) warnExposed(a *account.Account) {
 }
 
 func accountTitle(a *account.Account) string {
-	return cleanf("Account %s of %s", cmp.Or(number(a), "(unknown number)"), hostOf(a.Directory))
+	return display.Cleanf("Account %s of %s", cmp.Or(number(a), "(unknown number)"), hostOf(a.Directory))
 }
 
 // unreadable is the problem that something on this machine cannot be read.
 func unreadable(what, path string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return nothing("no permission to read %s %s.", trusted(what), path).because(err).asRoot().
+		return nothing("no permission to read %s %s.", display.Trusted(what), path).because(err).asRoot().
 			then("Or have it copied for you, and name the copy.")
 	case errors.Is(err, fs.ErrNotExist):
 		return missing(path)
 	}
-	return nothing("%s %s cannot be read: %s.", trusted(what), path, withoutPath(err)).because(err).
+	return nothing("%s %s cannot be read: %s.", display.Trusted(what), path, withoutPath(err)).because(err).
 		then("Check the file and the disk, or name another.")
 }
 
@@ -80,7 +81,7 @@ func faults(err error) []string {
 func faultLines(err error) string {
 	var lines []string
 	for _, text := range faults(err) {
-		lines = append(lines, cleanf("  %s", text))
+		lines = append(lines, display.Cleanf("  %s", text))
 	}
 	return strings.Join(lines, "\n")
 }
@@ -98,7 +99,7 @@ func missingFor(flag, path string) error {
 func missing(path string) error {
 	p := usage("there is no %s.", path).because(fs.ErrNotExist)
 	if strings.ContainsAny(path, "*?[") {
-		p.what = cleanf("no file matches %s.", path)
+		p.what = display.Cleanf("no file matches %s.", path)
 	}
 	if parent := filepath.Dir(path); parent != "." && isDir(parent) {
 		return p.then("See what is there: ls -la %s", parent)
@@ -125,19 +126,19 @@ func logError(path string, err error) string {
 		path = "standard input"
 	}
 	if e, ok := errors.AsType[*logparse.ReadError](err); ok {
-		return cleanf("%s: damaged or cut off after byte %d (%s); name a good copy if there is one", path, e.Offset, e.Err)
+		return display.Cleanf("%s: damaged or cut off after byte %d (%s); name a good copy if there is one", path, e.Offset, e.Err)
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		return cleanf("%s: no permission to read it", path)
+		return display.Cleanf("%s: no permission to read it", path)
 	}
-	return cleanf("%s: %s", path, withoutPath(err))
+	return display.Cleanf("%s: %s", path, withoutPath(err))
 }
 
 // nothingFound says that there is nothing to do, and why that may be a mistake.
 func (f found) nothingFound(logs []string) string {
 	if len(f.urls) > 0 {
-		return cleanf("Nothing to do: the only authorization URLs are of servers that were switched off:\n%s",
-			trusted(list(countHosts(f.urls))))
+		return display.Cleanf("Nothing to do: the only authorization URLs are of servers that were switched off:\n%s",
+			display.Trusted(list(countHosts(f.urls))))
 	}
 	switch {
 	case f.bytes == 0 && len(logs) == 1 && logs[0] == stdinName:
@@ -148,9 +149,9 @@ func (f found) nothingFound(logs []string) string {
 			"Name the logs, for instance: clear-authz /var/log/letsencrypt"
 	}
 	if f.strange {
-		return cleanf("Nothing to do: no authorization URL in %s, and no line of an ACME client that is known.\n%s", trusted(f.size(logs)), trusted(whereLogsAre(logs)))
+		return display.Cleanf("Nothing to do: no authorization URL in %s, and no line of an ACME client that is known.\n%s", display.Trusted(f.size(logs)), display.Trusted(whereLogsAre(logs)))
 	}
-	return cleanf("Nothing to do: no authorization URL in %s.\n", trusted(f.size(logs))) +
+	return display.Cleanf("Nothing to do: no authorization URL in %s.\n", display.Trusted(f.size(logs))) +
 		"If the logs were rotated away, older ones or a backup may have them; name those, too: " +
 		"clear-authz letsencrypt.log.1 letsencrypt.log.2.gz\n" +
 		"If there are none, the CA may list the orders: clear-authz plan --from-ca\n" +
@@ -187,9 +188,9 @@ func ofStore(path string) bool {
 // size describes the logs that were read.
 func (f found) size(logs []string) string {
 	if len(logs) == 1 && logs[0] != stdinName {
-		return cleanf("%s (%d bytes)", logs[0], f.bytes)
+		return display.Cleanf("%s (%d bytes)", logs[0], f.bytes)
 	}
-	return cleanf("%s (%d bytes)", trusted(plural(len(logs), "log")), f.bytes)
+	return display.Cleanf("%s (%d bytes)", display.Trusted(display.Plural(len(logs), "log")), f.bytes)
 }
 
 // writeError is the problem that the output cannot be written.

@@ -25,16 +25,16 @@ func TestPicture(t *testing.T) {
 }
 
 var (
-	titles = regexp.MustCompile(`(?m)^[A-Z][A-Z ,]+$`)
-	leaks  = regexp.MustCompile(`(?m)^  leaked.*$`)
-	first  = regexp.MustCompile(`\A.*`)
+	titles  = regexp.MustCompile(`(?m)^[A-Z][A-Z ,]+$`)
+	leakBar = regexp.MustCompile(`(?m)^  leaked.*$`)
+	first   = regexp.MustCompile(`\A.*`)
 )
 
 // coloured marks what a terminal shows in colour.
 func coloured(text string) string {
 	text = first.ReplaceAllString(text, "\x01$0\x00")
 	text = titles.ReplaceAllString(text, "\x01$0\x00")
-	return leaks.ReplaceAllString(text, "\x02$0\x00")
+	return leakBar.ReplaceAllString(text, "\x02$0\x00")
 }
 
 // drawing is lines of text as a picture of a terminal, in SVG.

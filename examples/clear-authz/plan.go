@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/acmeauthz/acmeauthz/authz"
+	"github.com/acmeauthz/acmeauthz/internal/display"
 )
 
 // plan says what clear would do, for each account.
@@ -48,10 +49,10 @@ func (p *program) printPlan(o options, j job, plan *authz.Plan) error {
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(p.stdout, "%s\n", cleanJSON(doc))
+		_, err = fmt.Fprintf(p.stdout, "%s\n", display.CleanJSON(doc))
 		return err
 	}
-	p.say("%s, by what is known of %s\n", trusted(accountTitle(j.account)), plan.CA)
+	p.say("%s, by what is known of %s\n", display.Trusted(accountTitle(j.account)), plan.CA)
 	rows := [][]string{{"IDENTIFIER", "STATUS", "PLAN", "WHEN", "AUTHORIZATION"}}
 	for _, step := range plan.Steps {
 		rows = append(rows, planRow(step))
@@ -103,10 +104,10 @@ func planSummary(plan *authz.Plan) string {
 	}
 	line := fmt.Sprintf("%d found: %s\n", len(plan.Steps), strings.Join(counts, ", "))
 	if plan.Failures > 0 {
-		line += fmt.Sprintf("It costs %s that the CA counts.\n", plural(plan.Failures, "failed validation"))
+		line += fmt.Sprintf("It costs %s that the CA counts.\n", display.Plural(plan.Failures, "failed validation"))
 	}
 	if n := len(plan.Orders); n > 0 {
-		line += fmt.Sprintf("%s would become invalid.\n", plural(n, "order"))
+		line += fmt.Sprintf("%s would become invalid.\n", display.Plural(n, "order"))
 	}
 	if plan.Finished.After(plan.Made.Add(time.Minute)) {
 		line += fmt.Sprintf("The last can be cleared on %s.\n", plan.Finished.UTC().Format("2006-01-02 15:04 UTC"))
@@ -118,13 +119,13 @@ func planSummary(plan *authz.Plan) string {
 func (p *program) explainPlan(o options, plan *authz.Plan) {
 	var told []string
 	for _, step := range plan.Steps {
-		text := cleanf("%s: %s", string(step.Action), step.Reason)
+		text := display.Cleanf("%s: %s", string(step.Action), step.Reason)
 		switch {
 		case step.Error != "":
 			p.warn("%s cannot be read: %s", step.URL, strings.TrimPrefix(step.Error, "authz: "))
 		case step.Action != authz.ActionNone && !slices.Contains(told, text) && len(told) < maxFailures:
 			told = append(told, text)
-			p.say("  %s\n", trusted(text))
+			p.say("  %s\n", display.Trusted(text))
 		}
 	}
 	if plan.Count(authz.ActionSpare) > 0 && o.minAge >= 0 && !o.force {

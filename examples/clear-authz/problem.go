@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+
+	"github.com/acmeauthz/acmeauthz/internal/display"
 )
 
 // A problem ends the program. It says what happened and what to do next.
@@ -17,22 +19,22 @@ type problem struct {
 
 // usage is a problem that another command line solves.
 func usage(format string, args ...any) *problem {
-	return &problem{code: exitUsage, what: cleanf(format, args...)}
+	return &problem{code: exitUsage, what: display.Cleanf(format, args...)}
 }
 
 // nothing is a problem because of which nothing could be done.
 func nothing(format string, args ...any) *problem {
-	return &problem{code: exitNothing, what: cleanf(format, args...)}
+	return &problem{code: exitNothing, what: display.Cleanf(format, args...)}
 }
 
 // failed is a problem with a part of the work.
 func failed(format string, args ...any) *problem {
-	return &problem{code: exitFailed, what: cleanf(format, args...)}
+	return &problem{code: exitFailed, what: display.Cleanf(format, args...)}
 }
 
 // then adds a line that says what to do.
 func (p *problem) then(format string, args ...any) *problem {
-	p.next = append(p.next, cleanf(format, args...))
+	p.next = append(p.next, display.Cleanf(format, args...))
 	return p
 }
 
@@ -72,9 +74,9 @@ func (p *problem) text(command string) string {
 func quote(args []string) string {
 	quoted := make([]string, len(args))
 	for i, arg := range args {
-		quoted[i] = clean(arg)
+		quoted[i] = display.Clean(arg)
 		if arg == "" || strings.ContainsFunc(arg, needsQuotes) {
-			quoted[i] = "'" + strings.ReplaceAll(clean(arg), "'", `'\''`) + "'"
+			quoted[i] = "'" + strings.ReplaceAll(display.Clean(arg), "'", `'\''`) + "'"
 		}
 	}
 	return strings.Join(quoted, " ")

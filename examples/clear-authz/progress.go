@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/acmeauthz/acmeauthz/internal/display"
 	"github.com/schollz/progressbar/v3"
 )
 
@@ -26,8 +27,8 @@ const (
 
 func (p *program) newProgress(o options, total int) *progress {
 	g := &progress{program: p, total: total, began: p.now(), told: p.now()}
-	alone := p.log == nil && p.steps == nil && !o.quiet && !(o.json && isTerminal(p.stdout))
-	if alone && isTerminal(p.stderr) {
+	alone := p.log == nil && p.steps == nil && !o.quiet && !(o.json && display.IsTerminal(p.stdout))
+	if alone && display.IsTerminal(p.stderr) {
 		g.bar = newBar(p, total)
 	}
 	return g
@@ -62,7 +63,7 @@ func (g *progress) add() {
 	}
 	if now.Sub(g.told) >= progressEvery && g.done < g.total {
 		g.told = now
-		g.program.say("%d of %d done, %.3g a second, %s\n", g.done, g.total, g.rate(now), trusted(g.ending(now)))
+		g.program.say("%d of %d done, %.3g a second, %s\n", g.done, g.total, g.rate(now), display.Trusted(g.ending(now)))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/acmeauthz/acmeauthz/authz"
+	"github.com/acmeauthz/acmeauthz/internal/display"
 )
 
 // relinquish gives up the valid authorizations for names that left, and prints a
@@ -42,7 +43,7 @@ func (p *program) relinquish(ctx context.Context, o options, jobs []job) error {
 		}
 	}
 	if failed > 0 {
-		p.warn("%s could not be relinquished or read; the report says why", trusted(plural(failed, "authorization")))
+		p.warn("%s could not be relinquished or read; the report says why", display.Trusted(display.Plural(failed, "authorization")))
 		return &problem{code: exitFailed}
 	}
 	if done == 0 {
@@ -57,7 +58,7 @@ func (p *program) printReport(o options, report *authz.Report) error {
 	}
 	doc, err := json.Marshal(report)
 	if err == nil {
-		_, err = fmt.Fprintf(p.stdout, "%s\n", cleanJSON(doc))
+		_, err = fmt.Fprintf(p.stdout, "%s\n", display.CleanJSON(doc))
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/acmeauthz/acmeauthz/authz"
+	"github.com/acmeauthz/acmeauthz/internal/display"
 	"golang.org/x/crypto/acme"
 )
 
@@ -95,7 +96,7 @@ func (t *report) print(rec record) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(t.program.stdout, "%s\n", cleanJSON(doc))
+	_, err = fmt.Fprintf(t.program.stdout, "%s\n", display.CleanJSON(doc))
 	return err
 }
 
@@ -140,7 +141,7 @@ func (t *report) finish() error {
 	p := t.program
 	switch {
 	case t.options.json:
-		p.say("%s\n", trusted(t.summary()))
+		p.say("%s\n", display.Trusted(t.summary()))
 	case !t.options.quiet:
 		if err := writeTable(p.stdout, p.tableWidth(), t.table()); err != nil {
 			return err
@@ -250,9 +251,9 @@ func (t *report) explain() {
 	told := 0
 	for _, f := range t.failures {
 		told += f.count
-		p.warn("%s failed: %s", trusted(plural(f.count, "authorization")), f.text)
+		p.warn("%s failed: %s", display.Trusted(display.Plural(f.count, "authorization")), f.text)
 		for _, rec := range f.examples {
-			fmt.Fprint(p.stderr, cleanf("  %s  %s\n", rec.name(), rec.URL))
+			fmt.Fprint(p.stderr, display.Cleanf("  %s  %s\n", rec.name(), rec.URL))
 		}
 		if more := f.count - len(f.examples); more > 0 {
 			fmt.Fprintf(p.stderr, "  and %d more\n", more)
@@ -275,7 +276,7 @@ func (t *report) verdict(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return failed("interrupted: %d of %d done.", done, t.total).because(ctx.Err()).
-			then("What is cleared stays cleared. To go on: %s", trusted(quote(t.program.args)))
+			then("What is cleared stays cleared. To go on: %s", display.Trusted(quote(t.program.args)))
 	case err != nil && (t.read == 0 || t.broken):
 		return err
 	case err != nil:
@@ -296,7 +297,7 @@ func (t *report) verdict(ctx context.Context, err error) error {
 func (t *report) stopped(err error) error {
 	p := failed("stopped, %d of %d done: %s", t.done(), t.total, err).because(err)
 	if cause, ok := errors.AsType[*problem](err); ok {
-		p.what = cleanf("stopped, %d of %d done: %s", t.done(), t.total, trusted(cause.what))
+		p.what = display.Cleanf("stopped, %d of %d done: %s", t.done(), t.total, display.Trusted(cause.what))
 		p.next = cause.next
 	}
 	return p

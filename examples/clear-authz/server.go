@@ -1,13 +1,13 @@
 package main
 
 import (
-	"cmp"
-	"fmt"
 	"maps"
 	"net"
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/acmeauthz/acmeauthz/internal/display"
 )
 
 // A server is the CA to work on.
@@ -89,9 +89,9 @@ func chooseServers(o options, key *keyFile, urls []string) (servers []server, er
 	}
 	counts := countHosts(urls)
 	maps.DeleteFunc(counts, func(host string, _ int) bool { return retired[host] != "" })
-	hosts := byCount(counts)
+	hosts := display.ByCount(counts)
 	if key != nil && len(hosts) > 1 {
-		return nil, usage("the logs name %d CAs, and a key is of an account at one:\n%s", len(hosts), trusted(list(counts))).
+		return nil, usage("the logs name %d CAs, and a key is of an account at one:\n%s", len(hosts), display.Trusted(list(counts))).
 			then("Choose one at a time: --server %s", hosts[0])
 	}
 	for _, host := range hosts {
@@ -139,26 +139,11 @@ func hostOf(raw string) string {
 	return host
 }
 
-// byCount returns the keys, the most frequent first.
-func byCount(counts map[string]int) []string {
-	return slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
-		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
-	})
-}
-
 // list is one line per key with its count, for a message.
 func list(counts map[string]int) string {
 	var lines []string
-	for _, key := range byCount(counts) {
-		lines = append(lines, cleanf("%6d  %s", counts[key], key))
+	for _, key := range display.ByCount(counts) {
+		lines = append(lines, display.Cleanf("%6d  %s", counts[key], key))
 	}
 	return strings.Join(lines, "\n")
-}
-
-// plural is "1 file" or "2 files".
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

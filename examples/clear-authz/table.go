@@ -4,11 +4,10 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"os"
 	"strings"
 	"unicode/utf8"
 
-	"golang.org/x/term"
+	"github.com/acmeauthz/acmeauthz/internal/display"
 )
 
 const (
@@ -16,26 +15,13 @@ const (
 	narrowestURL = 16 // a column that is narrower tells nothing
 )
 
-// terminalWidth is the width of the terminal that w is, or 0.
-func terminalWidth(w io.Writer) int {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return 0
-	}
-	width, _, err := term.GetSize(int(f.Fd()))
-	if err != nil {
-		return 0
-	}
-	return width
-}
-
 // tableWidth is how wide tables may be; 0 is any width: programs that read them
 // want whole URLs.
 func (p *program) tableWidth() int {
 	if p.columns > 0 {
 		return p.columns
 	}
-	return terminalWidth(p.stdout)
+	return display.Width(p.stdout)
 }
 
 // writeTable writes rows in columns; the first row is the head. The last column
@@ -43,7 +29,7 @@ func (p *program) tableWidth() int {
 func writeTable(w io.Writer, width int, rows [][]string) error {
 	for _, row := range rows {
 		for i := range row {
-			row[i] = clean(row[i])
+			row[i] = display.Clean(row[i])
 		}
 	}
 	if width > 0 {
@@ -75,11 +61,11 @@ func fit(rows [][]string, width int) {
 	}
 	if over := tableWidth(rows) - width; over > 0 {
 		keep := max(columnWidths(rows)[last]-over, narrowestURL)
-		mapColumn(rows, last, func(s string) string { return tail(s, keep) })
+		mapColumn(rows, last, func(s string) string { return display.Tail(s, keep) })
 	}
 	if over := tableWidth(rows) - width; over > 0 {
 		keep := max(columnWidths(rows)[0]-over, narrowestURL)
-		mapColumn(rows, 0, func(s string) string { return tail(s, keep) })
+		mapColumn(rows, 0, func(s string) string { return display.Tail(s, keep) })
 	}
 }
 
@@ -96,15 +82,6 @@ func pathOf(raw string) string {
 		return raw
 	}
 	return u.EscapedPath()
-}
-
-// tail is the end of s in at most n columns: the part that tells names and
-// authorizations apart.
-func tail(s string, n int) string {
-	if over := utf8.RuneCountInString(s) - n; over > 0 {
-		return "…" + string([]rune(s)[over+1:])
-	}
-	return s
 }
 
 func columnWidths(rows [][]string) []int {

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
-	"unicode"
 
 	"github.com/acmeauthz/acmeauthz/account"
 	"github.com/stretchr/testify/require"
@@ -168,40 +166,6 @@ func TestTableFits(t *testing.T) {
 	}
 	compareGolden(t, "testdata/tables.txt", all.String())
 	require.NoError(t, writeTable(&strings.Builder{}, 80, nil))
-}
-
-func TestClean(t *testing.T) {
-	for s, want := range map[string]string{
-		"plain.example.org": "plain.example.org",
-		"täst.example":      "täst.example",
-		"\x1b[31mred":       `\x1b[31mred`,
-		"two\nlines\r":      `two\nlines\r`,
-		"\u009b\u202e\x7f":  `\u009b\u202e\x7f`,
-		"\xff\xfe":          `\xff\xfe`,
-		"":                  "",
-	} {
-		require.Equal(t, want, clean(s))
-	}
-	require.Equal(t, "a\n\\n \\x1b 7", cleanf("a\n%s %v %d", "\n", error(&problem{what: "\x1b"}), 7))
-}
-
-func FuzzClean(f *testing.F) {
-	f.Add("plain")
-	f.Add("\x1b]0;title\a\u009b\u202e\xff\U000e0001")
-	f.Fuzz(func(t *testing.T, s string) {
-		for _, r := range clean(s) {
-			require.True(t, unicode.IsPrint(r), "%q in %q", r, clean(s))
-		}
-		doc, err := json.Marshal(record{Identifier: s})
-		require.NoError(t, err)
-		var plain, safe record
-		require.NoError(t, json.Unmarshal(doc, &plain))
-		require.NoError(t, json.Unmarshal(cleanJSON(doc), &safe), "%s", cleanJSON(doc))
-		require.Equal(t, plain, safe)
-		for _, r := range string(cleanJSON(doc)) {
-			require.True(t, unicode.IsPrint(r), "%q", r)
-		}
-	})
 }
 
 func TestQuote(t *testing.T) {

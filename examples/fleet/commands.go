@@ -210,11 +210,20 @@ func (p *program) look(ctx context.Context, c *cli.Command) (*picture.Status, *s
 
 func (p *program) reportCommand() *cli.Command {
 	flags := append([]cli.Flag{
-		&cli.StringFlag{Name: "html", Usage: "write a page to `FILE`"},
+		&cli.BoolFlag{Name: "json", Usage: "print the report as one JSON document"},
+		&cli.BoolFlag{Name: "csv", Usage: "print a row for each authorization"},
+		&cli.StringFlag{Name: "html", Usage: "write the report as a page to `FILE`, too; - prints it"},
+		&cli.StringFlag{Name: "history", Usage: "write all that is known to `FILE`, too, as JSON for other programs; - prints it"},
+		&cli.StringFlag{Name: "at", Usage: "judge as of `TIME`, as 2026-11-23T20:00:00Z (default: now)"},
+		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "shorten nothing; show where lines are not understood"},
 		&cli.DurationFlag{Name: "recent", Value: time.Hour, Usage: "`TIME` after its last line for which a client may be at work"},
 		readerFlag(),
 	}, accessFlags()...)
 	return &cli.Command{Name: "report", Usage: "write what leaked in the whole fleet, and why", Flags: flags, Action: func(ctx context.Context, c *cli.Command) error {
+		o, err := newReportOptions(c, time.Now())
+		if err != nil {
+			return err
+		}
 		s, connection, err := p.look(ctx, c)
 		if err != nil {
 			return err
@@ -224,8 +233,7 @@ func (p *program) reportCommand() *cli.Command {
 		if err != nil {
 			return err
 		}
-		h.Recent = c.Duration("recent")
-		return p.writeReport(c.String("html"), h)
+		return p.writeReport(o, h)
 	}}
 }
 

@@ -18,7 +18,9 @@ import (
 	"github.com/acmeauthz/acmeauthz/examples/fleet/picture"
 	"github.com/acmeauthz/acmeauthz/examples/fleet/server"
 	"github.com/acmeauthz/acmeauthz/examples/fleet/wire"
+	"github.com/acmeauthz/acmeauthz/internal/leaks"
 	"github.com/acmeauthz/acmeauthz/internal/pebbleca"
+	"github.com/acmeauthz/acmeauthz/internal/replace"
 	"github.com/urfave/cli/v3"
 	"golang.org/x/crypto/acme"
 )
@@ -269,11 +271,8 @@ func (d *demo) report(ctx context.Context, c *server.Connection, s *picture.Stat
 	if err != nil {
 		return err
 	}
-	f, err := os.Create(d.path("leaks.html"))
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(picture.WriteHTML(f, h), f.Close()); err != nil {
+	page := leaks.New(h)
+	if err := replace.File(d.path("leaks.html"), func(w io.Writer) error { return page.WriteHTML(w, "fleet demo "+version()) }); err != nil {
 		return err
 	}
 	d.say("\nAt the CA, %d of %d are deactivated, each once. The page is in %s", d.settled(), d.names, d.path("leaks.html"))

@@ -34,7 +34,9 @@ func TestDemo(t *testing.T) {
 	require.Len(t, pages, 1)
 	page, err := os.ReadFile(pages[0])
 	require.NoError(t, err)
-	require.Contains(t, string(page), "0 of 60 authorizations are leaked, 60 were deactivated")
+	require.Contains(t, string(page), "<h1>60 of 60 authorizations were left pending, by 12 runs on 3 hosts; all were deactivated since.</h1>")
+	require.Contains(t, string(page), `"host":"web03"`)
+	require.Contains(t, string(page), `"text":"the last line of the run`, "the proof")
 	require.Contains(t, string(page), "shop3-4-5.example.org")
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/acmeauthz/acmeauthz/examples/fleet/schema"
 	"github.com/acmeauthz/acmeauthz/examples/fleet/server"
 	"github.com/acmeauthz/acmeauthz/examples/fleet/wire"
+	"github.com/acmeauthz/acmeauthz/internal/display"
 	"github.com/urfave/cli/v3"
 )
 
@@ -57,7 +58,7 @@ func (p *program) status(ctx context.Context, c *cli.Command) error {
 	case c.Bool("json"):
 		return s.WriteJSON(p.stdout)
 	}
-	return s.Show(p.stdout, picture.View{Columns: width(p.stdout), Colours: colours(p.stdout), All: c.Bool("all")})
+	return s.Show(p.stdout, picture.View{Columns: display.Width(p.stdout), Colours: colours(p.stdout), All: c.Bool("all")})
 }
 
 func statusUsage(c *cli.Command) error {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/acmeauthz/acmeauthz/examples/fleet/picture"
+	"github.com/acmeauthz/acmeauthz/internal/display"
 	"golang.org/x/term"
 )
 
@@ -94,7 +95,7 @@ func (w *watcher) document(note string, now time.Time) error {
 
 func (w *watcher) text(note string) error {
 	v := w.view
-	v.Columns, v.Note = width(w.out), note
+	v.Columns, v.Note = display.Width(w.out), note
 	if w.screen == nil {
 		if w.printed {
 			if _, err := fmt.Fprintln(w.out); err != nil {

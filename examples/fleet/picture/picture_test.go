@@ -10,7 +10,6 @@ import (
 
 	"github.com/acmeauthz/acmeauthz/examples/fleet/hub"
 	"github.com/acmeauthz/acmeauthz/examples/fleet/wire"
-	"github.com/acmeauthz/acmeauthz/logparse"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"github.com/stretchr/testify/require"
 )
@@ -69,22 +68,6 @@ func TestStatus(t *testing.T) {
 	b.Reset()
 	require.NoError(t, fleet().WriteJSON(&b))
 	golden(t, "status.json", b.String())
-}
-
-func TestHTML(t *testing.T) {
-	h := &logparse.History{At: at}
-	for i, name := range []string{"a.example", "<script>alert(1)</script>"} {
-		h.Add(logparse.Event{
-			Kind: logparse.AuthorizationSeen, Host: "web01", Client: "certbot", Time: at.Add(-9 * time.Hour), Account: "https://ca.example/acct/1",
-			Place: logparse.Place{File: "web01:/x", Line: int64(i + 2)}, Run: logparse.Place{File: "web01:/x", Line: 1},
-			Authorization: &logparse.Authorization{URL: "https://ca.example/authz/" + name, Status: "pending", Identifier: logparse.Identifier{Type: "dns", Value: name}},
-		})
-	}
-	var b bytes.Buffer
-	require.NoError(t, WriteHTML(&b, h))
-	require.Contains(t, b.String(), "2 of 2 authorizations are leaked, 0 were deactivated")
-	require.Contains(t, b.String(), "web01:/x:2")
-	require.NotContains(t, b.String(), "<script>")
 }
 
 func TestMetrics(t *testing.T) {

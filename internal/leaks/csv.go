@@ -1,4 +1,4 @@
-package main
+package leaks
 
 import (
 	"encoding/csv"
@@ -6,6 +6,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"github.com/acmeauthz/acmeauthz/internal/display"
 )
 
 // csvHeader names the columns, as the members of the JSON are named. The columns
@@ -16,9 +18,10 @@ var csvHeader = []string{
 	"run_started", "run_ended", "run_command", "evidence", "schema",
 }
 
-// writeLeaksCSV writes a row for each authorization (RFC 4180).
-func writeLeaksCSV(w io.Writer, r *leakReport) error {
-	runs := make(map[string]*leakRun)
+// WriteCSV writes a row for each authorization (RFC 4180). No cell is a formula to
+// a spreadsheet, and none can act upon a terminal.
+func (r *Report) WriteCSV(w io.Writer) error {
+	runs := make(map[string]*Run)
 	for i := range r.Runs {
 		runs[r.Runs[i].ID] = &r.Runs[i]
 	}
@@ -36,10 +39,10 @@ func writeLeaksCSV(w io.Writer, r *leakReport) error {
 	return c.Error()
 }
 
-func csvRow(a *leakAuthorization, runs map[string]*leakRun) []string {
+func csvRow(a *Authorization, runs map[string]*Run) []string {
 	run := runs[a.Run]
 	if run == nil {
-		run = &leakRun{}
+		run = &Run{}
 	}
 	row := []string{
 		a.URL, a.Identifier, strconv.FormatBool(a.Wildcard), strings.Join(a.Names, " "), a.Domain, a.Account, a.Order,
@@ -54,7 +57,7 @@ func csvRow(a *leakAuthorization, runs map[string]*leakRun) []string {
 }
 
 // evidenceText is the evidence in one line.
-func evidenceText(all []leakEvidence) string {
+func evidenceText(all []Evidence) string {
 	var lines []string
 	for _, e := range all {
 		lines = append(lines, e.String())
@@ -62,12 +65,13 @@ func evidenceText(all []leakEvidence) string {
 	return strings.Join(lines, " | ")
 }
 
-func (e leakEvidence) String() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Text) }
+// String is the place and the line.
+func (e Evidence) String() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Text) }
 
 // csvCell makes a cell that a spreadsheet takes for text, not for a formula: what
 // starts like one gets an apostrophe before it.
 func csvCell(s string) string {
-	s = clean(s)
+	s = display.Clean(s)
 	if len(s) > 1 && strings.ContainsRune("=+-@", rune(s[0])) {
 		return "'" + s
 	}
