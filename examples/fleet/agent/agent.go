@@ -321,8 +321,11 @@ func (a *Agent) Once(ctx context.Context, p Publisher) error {
 	a.spool.send(ctx, p, wire.ShardSubject(a.token), true)
 	a.note()
 	a.send(ctx, p)
-	if n := a.spool.waiting(); n > 0 {
+	switch n := a.spool.waiting(); {
+	case n > 0 && ctx.Err() != nil:
 		return fmt.Errorf("agent: %d bytes were not sent, and wait in %s: %w", n, a.spool.dir, context.Cause(ctx))
+	case n > 0:
+		return fmt.Errorf("agent: %d bytes were not sent, and wait in %s: the server refuses them", n, a.spool.dir)
 	}
 	return nil
 }
@@ -362,9 +365,7 @@ func (a *Agent) note() {
 	for _, l := range a.logs {
 		s.Problem = cmp.Or(s.Problem, l.problem)
 	}
-	if n := a.spool.refusals(); n > 0 && s.Problem == "" {
-		s.Problem = fmt.Sprintf("the server has refused %d shards; they are in %s", n, a.spool.refused)
-	}
+	s.Problem = cmp.Or(s.Problem, a.spool.problem())
 }
 
 // beat sends heartbeats until ctx ends.
