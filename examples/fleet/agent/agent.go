@@ -9,13 +9,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/acmeauthz/acmeauthz/examples/fleet/wire"
 	"github.com/gofrs/flock"
@@ -104,6 +107,9 @@ type Agent struct {
 	logs    map[string]*log
 	started time.Time
 
+	buffer []byte // that logs are read into: a Follower keeps what it was given last
+	odd    string // what is named as a log and is none
+
 	mu    sync.Mutex
 	state wire.Heartbeat
 }
@@ -148,7 +154,12 @@ func New(c Config) (*Agent, error) {
 }
 
 // Close lets others use the state directory.
-func (a *Agent) Close() error { return a.lock.Unlock() }
+func (a *Agent) Close() error {
+	for _, l := range a.logs {
+		l.leave()
+	}
+	return a.lock.Unlock()
+}
 
 // stateSchema is that of the file state.json.
 const stateSchema = "acmeauthz-fleet-agent/1"
@@ -176,9 +187,39 @@ func (a *Agent) load() {
 		a.log.Warn("the state cannot be read; all logs are read again, which does no harm", "file", a.statePath(), "error", err)
 		return
 	}
-	for path, saved := range s.Logs {
-		a.logs[path] = restoreLog(a, path, saved)
+	for key, saved := range s.Logs {
+		if path := pathOf(key); a.named(path) { // it may be named no more
+			a.logs[path] = restoreLog(a, path, saved)
+		}
 	}
+}
+
+// key is a path as JSON keeps it: what is not UTF-8 is quoted.
+func key(path string) string {
+	if utf8.ValidString(path) {
+		return path
+	}
+	return strconv.Quote(path)
+}
+
+// pathOf is the reverse of key.
+func pathOf(key string) string {
+	if path, err := strconv.Unquote(key); err == nil {
+		return path
+	}
+	return key
+}
+
+// named reports whether the agent is told to read a log.
+func (a *Agent) named(path string) bool {
+	return slices.ContainsFunc(a.config.Logs, func(pattern string) bool {
+		pattern, err := filepath.Abs(pattern)
+		if err != nil {
+			return false
+		}
+		ok, _ := filepath.Match(pattern, path)
+		return ok || pattern == path
+	})
 }
 
 // flush puts what was collected into the spool, and then saves where reading goes on.
@@ -196,7 +237,7 @@ func (a *Agent) flush() error {
 	}
 	s := savedState{Schema: stateSchema, Logs: make(map[string]savedLog, len(a.logs))}
 	for path, l := range a.logs {
-		s.Logs[path] = l.save()
+		s.Logs[key(path)] = l.save()
 	}
 	data, err := json.Marshal(&s)
 	if err == nil {
@@ -210,15 +251,20 @@ func (a *Agent) flush() error {
 
 // paths are the logs that the patterns name at present, and those that were known.
 func (a *Agent) paths() []string {
+	a.odd = ""
 	found := make(map[string]bool)
 	for _, pattern := range a.config.Logs {
 		names, _ := filepath.Glob(pattern)
-		if len(names) == 0 && !strings.ContainsAny(pattern, `*?[`) {
+		one := !strings.ContainsAny(pattern, `*?[`)
+		if len(names) == 0 && one {
 			names = []string{pattern} // its rotated files may be there
 		}
 		for _, name := range names {
-			if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
-				continue // a directory, or what cannot be read twice
+			if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() { // a directory, or what cannot be read twice
+				if one {
+					a.odd = fmt.Sprintf("%s: %v", name, errNotRegular)
+				}
+				continue
 			}
 			if abs, err := filepath.Abs(name); err == nil {
 				found[abs] = true
@@ -240,15 +286,35 @@ func (a *Agent) paths() []string {
 
 // poll reads what was added to the logs. It reports whether anything was.
 func (a *Agent) poll(ctx context.Context, now time.Time) (news bool) {
-	for _, path := range a.paths() {
+	paths := a.paths()
+	all := list(paths)
+	for path, l := range a.logs {
+		if _, ok := slices.BinarySearch(paths, path); !ok { // it belongs to another log that has come
+			l.leave()
+			delete(a.logs, path)
+		}
+	}
+	for _, path := range paths {
+		if ctx.Err() != nil {
+			return news
+		}
 		l := a.logs[path]
 		if l == nil {
 			l = newLog(a, path)
 			a.logs[path] = l
 		}
-		more, err := l.poll(ctx, now)
-		news = news || more
+		l.more = false
+		files, err := all.candidates(path)
+		if err == nil || errors.Is(err, fs.ErrNotExist) && len(l.generations) > 0 { // the directory went with the log
+			var added bool
+			added, err = l.poll(ctx, files, now)
+			news = news || added
+		}
 		l.report(err)
+		if l.over(now) {
+			l.leave()
+			delete(a.logs, path)
+		}
 	}
 	return news
 }
@@ -267,6 +333,16 @@ func (a *Agent) room() bool {
 // flushEvents is after how many events a shard is made.
 const flushEvents = 2000
 
+// more reports whether there is more to read at once, or when there is room.
+func (a *Agent) more() bool {
+	for _, l := range a.logs {
+		if l.more {
+			return true
+		}
+	}
+	return false
+}
+
 // Run follows the logs until ctx ends.
 func (a *Agent) Run(ctx context.Context, p Publisher) error {
 	var group sync.WaitGroup
@@ -278,7 +354,9 @@ func (a *Agent) Run(ctx context.Context, p Publisher) error {
 	tick := time.NewTicker(cmp.Or(a.config.Poll, time.Second))
 	defer tick.Stop()
 	for {
-		a.turn(ctx)
+		if a.turn(ctx) && ctx.Err() == nil {
+			continue
+		}
 		select {
 		case <-ctx.Done():
 			return a.flush()
@@ -287,16 +365,17 @@ func (a *Agent) Run(ctx context.Context, p Publisher) error {
 	}
 }
 
-// turn reads what there is, and puts it into the spool.
-func (a *Agent) turn(ctx context.Context) {
+// turn reads what there is, and puts it into the spool. It reports whether there is more, and room for it.
+func (a *Agent) turn(ctx context.Context) bool {
 	news := a.poll(ctx, time.Now())
 	if a.collect.events > 0 || news {
 		if err := a.flush(); err != nil {
 			a.trouble(err)
-			return
+			return false
 		}
 	}
 	a.note()
+	return news && a.more() && !a.spool.full()
 }
 
 // Once reads what there is, sends it, and returns when the server has it. What it has not when ctx ends stays in the spool.
@@ -305,9 +384,10 @@ func (a *Agent) Once(ctx context.Context, p Publisher) error {
 	var group sync.WaitGroup
 	group.Go(func() { a.spool.send(sending, p, wire.ShardSubject(a.token), false) })
 	a.poll(ctx, time.Now())
-	for a.behind() > 0 && a.spool.full() && ctx.Err() == nil { // the sender makes room
-		time.Sleep(10 * time.Millisecond)
-		a.poll(ctx, time.Now())
+	for a.more() && ctx.Err() == nil {
+		if !a.poll(ctx, time.Now()) { // the sender makes room
+			time.Sleep(10 * time.Millisecond)
+		}
 	}
 	for _, l := range a.logs {
 		l.finish()
@@ -365,7 +445,7 @@ func (a *Agent) note() {
 	for _, l := range a.logs {
 		s.Problem = cmp.Or(s.Problem, l.problem)
 	}
-	s.Problem = cmp.Or(s.Problem, a.spool.problem())
+	s.Problem = cmp.Or(s.Problem, a.spool.problem(), clip(a.odd))
 }
 
 // beat sends heartbeats until ctx ends.

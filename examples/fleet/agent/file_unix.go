@@ -17,6 +17,9 @@ func fileID(info fs.FileInfo) (device, inode uint64) {
 	return 0, 0
 }
 
+// openFlags lets a pipe be opened without another end: who may write logs could put one in the place of a log.
+const openFlags = syscall.O_NONBLOCK
+
 // syncDirectory puts on the disk which files a directory has.
 func syncDirectory(path string) error {
 	d, err := os.Open(path)
