@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,7 +35,7 @@ import (
 // Invariants:
 //   - what is in the state was in the spool before: a process that is killed in between reads it again, and the same shard
 //     twice changes nothing.
-//   - when the spool is full nothing is read: the logs keep it.
+//   - when the spool is full, or cannot be written, nothing is read: the logs keep it.
 
 type logger = *slog.Logger
 
@@ -107,8 +108,11 @@ type Agent struct {
 	logs    map[string]*log
 	started time.Time
 
-	buffer []byte // that logs are read into: a Follower keeps what it was given last
-	odd    string // what is named as a log and is none
+	buffer  []byte   // that logs are read into: a Follower keeps what it was given last
+	packed  [][]byte // shards that are not in the spool yet
+	lost    int      // records that are too large for a shard
+	failure error    // of the last flush, which is tried again
+	odd     string   // what is named as a log and is none
 
 	mu    sync.Mutex
 	state wire.Heartbeat
@@ -150,6 +154,7 @@ func New(c Config) (*Agent, error) {
 	}
 	a.collect = newCollector(c.Host, c.Account)
 	a.load()
+	a.note()
 	return a, nil
 }
 
@@ -222,17 +227,37 @@ func (a *Agent) named(path string) bool {
 	})
 }
 
-// flush puts what was collected into the spool, and then saves where reading goes on.
+// flush puts what was collected into the spool, and then saves where reading goes on. What it cannot put there is kept for the
+// next time, as the same shards: those that are there already would otherwise be written again and again.
 func (a *Agent) flush() error {
-	if h := a.collect.take(); h != nil {
-		for data, err := range wire.Pieces(h) {
-			if err == nil {
-				err = a.spool.add(data)
-			}
-			if err != nil {
-				a.collect.put(h)
+	err := a.write()
+	if err != nil && (a.failure == nil || a.failure.Error() != err.Error()) {
+		a.log.Error("what was read cannot be kept", "error", err)
+	}
+	a.failure = err
+	return err
+}
+
+// write is flush, and returns what went wrong.
+func (a *Agent) write() error {
+	for {
+		for len(a.packed) > 0 {
+			if err := a.spool.add(a.packed[0]); err != nil {
 				return fmt.Errorf("the spool: %w", err)
 			}
+			a.packed = a.packed[1:]
+		}
+		h := a.collect.take()
+		if h == nil {
+			break
+		}
+		for data, err := range wire.Pieces(h) {
+			if err != nil { // it would be as large the next time, and keep back all others
+				a.lost++
+				a.log.Error("what was read cannot be sent", "error", err)
+				continue
+			}
+			a.packed = append(a.packed, data)
 		}
 	}
 	s := savedState{Schema: stateSchema, Logs: make(map[string]savedLog, len(a.logs))}
@@ -319,19 +344,13 @@ func (a *Agent) poll(ctx context.Context, now time.Time) (news bool) {
 	return news
 }
 
-// room makes room for what is read next, by flushing. It reports false if the spool is full.
+// room makes room for what is read next, by flushing. It reports false if the spool is full, or cannot be written.
 func (a *Agent) room() bool {
-	if a.collect.events >= flushEvents {
-		if err := a.flush(); err != nil {
-			a.trouble(err)
-			return false
-		}
+	if a.collect.enough() || len(a.packed) > 0 {
+		_ = a.flush() // the failure is told by others
 	}
-	return !a.spool.full()
+	return len(a.packed) == 0 && !a.spool.full()
 }
-
-// flushEvents is after how many events a shard is made.
-const flushEvents = 2000
 
 // more reports whether there is more to read at once, or when there is room.
 func (a *Agent) more() bool {
@@ -368,27 +387,26 @@ func (a *Agent) Run(ctx context.Context, p Publisher) error {
 // turn reads what there is, and puts it into the spool. It reports whether there is more, and room for it.
 func (a *Agent) turn(ctx context.Context) bool {
 	news := a.poll(ctx, time.Now())
-	if a.collect.events > 0 || news {
-		if err := a.flush(); err != nil {
-			a.trouble(err)
-			return false
-		}
+	if a.collect.events > 0 || news || a.failure != nil {
+		_ = a.flush() // note tells the failure
 	}
 	a.note()
-	return news && a.more() && !a.spool.full()
+	return news && a.more() && a.failure == nil && !a.spool.full()
 }
 
-// Once reads what there is, sends it, and returns when the server has it. What it has not when ctx ends stays in the spool.
+// Once reads what there is, sends it, and returns when the server has it. What it has not when ctx ends stays in the spool. It is
+// an error if a log cannot be read.
 func (a *Agent) Once(ctx context.Context, p Publisher) error {
 	sending, stop := context.WithCancel(ctx)
 	var group sync.WaitGroup
 	group.Go(func() { a.spool.send(sending, p, wire.ShardSubject(a.token), false) })
 	a.poll(ctx, time.Now())
-	for a.more() && ctx.Err() == nil {
+	for a.more() && a.failure == nil && ctx.Err() == nil {
 		if !a.poll(ctx, time.Now()) { // the sender makes room
 			time.Sleep(10 * time.Millisecond)
 		}
 	}
+	unread := context.Cause(ctx)
 	for _, l := range a.logs {
 		l.finish()
 	}
@@ -406,6 +424,10 @@ func (a *Agent) Once(ctx context.Context, p Publisher) error {
 		return fmt.Errorf("agent: %d bytes were not sent, and wait in %s: %w", n, a.spool.dir, context.Cause(ctx))
 	case n > 0:
 		return fmt.Errorf("agent: %d bytes were not sent, and wait in %s: the server refuses them", n, a.spool.dir)
+	case unread != nil:
+		return fmt.Errorf("agent: not all was read: %w", unread)
+	case a.unwell() != "":
+		return fmt.Errorf("agent: %s", a.unwell())
 	}
 	return nil
 }
@@ -416,14 +438,6 @@ func (a *Agent) behind() (n int64) {
 		n += l.unread
 	}
 	return n
-}
-
-// trouble keeps a problem for the heartbeat.
-func (a *Agent) trouble(err error) {
-	a.log.Error("what was read cannot be kept", "error", err)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.state.Problem = clip(err.Error())
 }
 
 // note brings the heartbeat up to date.
@@ -442,10 +456,23 @@ func (a *Agent) note() {
 	case s.Behind.IsZero():
 		s.Behind = now
 	}
-	for _, l := range a.logs {
-		s.Problem = cmp.Or(s.Problem, l.problem)
+	s.Problem = cmp.Or(a.unwell(), a.spool.problem())
+}
+
+// unwell is what is wrong with reading, the worst first.
+func (a *Agent) unwell() string {
+	if a.failure != nil {
+		return clip("what was read cannot be kept: " + a.failure.Error())
 	}
-	s.Problem = cmp.Or(s.Problem, a.spool.problem(), clip(a.odd))
+	for _, path := range slices.Sorted(maps.Keys(a.logs)) {
+		if l := a.logs[path]; l.problem != "" {
+			return l.problem
+		}
+	}
+	if a.lost > 0 {
+		return fmt.Sprintf("%d records are too large to be sent", a.lost)
+	}
+	return clip(a.odd)
 }
 
 // beat sends heartbeats until ctx ends.

@@ -4,17 +4,20 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/acmeauthz/acmeauthz/examples/fleet/wire"
 	"github.com/acmeauthz/acmeauthz/logparse"
 	"github.com/stretchr/testify/require"
 )
@@ -702,6 +705,20 @@ func TestBomb(t *testing.T) {
 	require.Equal(t, authorizations(3), urls(&h.server.h))
 }
 
+// TestLargeEvents flushes by what was read as well: one event may be large.
+func TestLargeEvents(t *testing.T) {
+	h := newHost(t)
+	h.start()
+	for i := range 3 {
+		h.write(append(lines(i, 1), bytes.Repeat([]byte("nothing to see here, and nothing to do\n"), flushSize/39)...))
+	}
+	h.turn(time.Second)
+	h.turn(time.Second)
+	require.GreaterOrEqual(t, len(h.agent.spool.files), 2)
+	h.drain()
+	require.Equal(t, authorizations(3), urls(&h.server.h))
+}
+
 // TestSpoolDamage sends what is well in the spool, whatever became of the rest, and counts right.
 func TestSpoolDamage(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -784,6 +801,184 @@ func TestRefusedAll(t *testing.T) {
 	require.Zero(t, h.agent.spool.waiting())
 }
 
+// block lets the spool not write a shard of a certain content, until it is called again.
+func block(t *testing.T, s *spool, data []byte) (unblock func()) {
+	t.Helper()
+	var all []string
+	for i := range uint64(10) {
+		path := filepath.Join(s.dir, fmt.Sprintf("%020d-%s%s.tmp", s.next+i, wire.MessageID(data), shardSuffix))
+		require.NoError(t, os.Mkdir(path, 0o700))
+		all = append(all, path)
+	}
+	return func() {
+		for _, path := range all {
+			require.NoError(t, os.Remove(path))
+		}
+	}
+}
+
+// TestHalfFlushed writes each of several shards once, though the disk has no room for the second for a while.
+func TestHalfFlushed(t *testing.T) {
+	h := newHost(t)
+	h.start()
+	big := logparse.Event{Kind: logparse.OrderSeen, Place: logparse.Place{File: "web01:x", Line: 1}}
+	random := rand.NewChaCha8([32]byte{})
+	for i := range 70 {
+		order := &logparse.Order{ID: fmt.Sprintf("https://ca.example/order/%d", i)}
+		for range 1000 {
+			name := make([]byte, 16)
+			_, _ = random.Read(name)
+			order.Identifiers = append(order.Identifiers, logparse.Identifier{Type: "dns", Value: hex.EncodeToString(name) + ".example"})
+		}
+		big.Order = order
+		h.agent.collect.add(newLog(h.agent, "x"), []logparse.Event{big})
+	}
+	var all [][]byte
+	for data, err := range wire.Pieces(h.agent.collect.history) {
+		require.NoError(t, err)
+		all = append(all, data)
+	}
+	require.Greater(t, len(all), 1)
+	unblock := block(t, h.agent.spool, all[1])
+	for range 4 {
+		require.ErrorContains(t, h.agent.flush(), "the spool: ")
+		require.Len(t, h.agent.spool.files, 1)
+	}
+	h.write(lines(0, 5)) // is not read while nothing can be kept
+	h.agent.poll(t.Context(), h.now)
+	require.Zero(t, h.agent.collect.events)
+	require.True(t, h.agent.more())
+	h.agent.note()
+	require.Contains(t, h.agent.state.Problem, "what was read cannot be kept: the spool: ")
+	unblock()
+	h.turn(time.Second)
+	h.agent.note()
+	require.Empty(t, h.agent.state.Problem)
+	require.Len(t, h.agent.spool.files, len(all)+1)
+	h.drain()
+	require.Equal(t, authorizations(5), urls(&h.server.h))
+}
+
+// TestTooLarge sends the rest when a record is too large for any message.
+func TestTooLarge(t *testing.T) {
+	h := newHost(t)
+	h.start()
+	order := &logparse.Order{ID: "https://ca.example/order/1"}
+	random := rand.NewChaCha8([32]byte{})
+	for range 60_000 {
+		name := make([]byte, 16)
+		_, _ = random.Read(name)
+		order.Identifiers = append(order.Identifiers, logparse.Identifier{Type: "dns", Value: hex.EncodeToString(name) + ".example"})
+	}
+	h.agent.collect.add(newLog(h.agent, "x"), []logparse.Event{{Kind: logparse.OrderSeen, Place: logparse.Place{File: "web01:x", Line: 1}, Order: order}})
+	require.NoError(t, h.agent.flush())
+	h.write(lines(0, 3))
+	h.turn(time.Second)
+	h.drain()
+	require.Equal(t, authorizations(3), urls(&h.server.h))
+	require.Equal(t, "1 records are too large to be sent", h.agent.state.Problem)
+}
+
+// TestStateNotWritten tells that the state cannot be written until it can.
+func TestStateNotWritten(t *testing.T) {
+	h := newHost(t)
+	h.start()
+	require.NoError(t, os.MkdirAll(filepath.Join(h.agent.statePath(), "x"), 0o700))
+	h.write(lines(0, 1))
+	for range 3 {
+		h.agent.turn(t.Context())
+		require.Contains(t, h.agent.state.Problem, "what was read cannot be kept: the state: ")
+	}
+	require.NoError(t, os.RemoveAll(h.agent.statePath()))
+	h.agent.turn(t.Context())
+	require.Empty(t, h.agent.state.Problem)
+	require.FileExists(t, h.agent.statePath())
+	h.start()
+	h.turn(time.Second)
+	h.drain()
+	require.Equal(t, 1, h.server.messages)
+}
+
+// A silent server never answers.
+type silent struct{}
+
+func (silent) Publish(ctx context.Context, _, _ string, _ []byte) error {
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+// noMoreThan waits until there are no more goroutines than there were.
+func noMoreThan(t *testing.T, before int) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
+		require.True(t, time.Now().Before(end), "goroutines are left")
+	}
+}
+
+// TestOnceAll reads all, or says that it did not.
+func TestOnceAll(t *testing.T) {
+	t.Run("little room", func(t *testing.T) {
+		for range 20 {
+			h := newHost(t)
+			for i := range 6 {
+				h.write(lines(i, 1))
+				h.rename()
+			}
+			h.start()
+			h.agent.spool.limit = 1
+			require.NoError(t, h.agent.Once(t.Context(), h.server))
+			require.Equal(t, authorizations(6), urls(&h.server.h))
+		}
+	})
+	t.Run("no answer", func(t *testing.T) {
+		before := runtime.NumGoroutine()
+		h := newHost(t)
+		h.write(lines(0, 1))
+		h.start()
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		err := h.agent.Once(ctx, silent{})
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, err, "were not sent")
+		require.NoError(t, h.agent.Once(t.Context(), h.server))
+		require.Equal(t, authorizations(1), urls(&h.server.h))
+		noMoreThan(t, before)
+	})
+	t.Run("stopped", func(t *testing.T) {
+		h := newHost(t)
+		h.write(lines(0, 1))
+		h.start()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.ErrorIs(t, h.agent.Once(ctx, h.server), context.Canceled)
+	})
+	t.Run("damaged", func(t *testing.T) {
+		h := newHost(t)
+		h.place("letsencrypt.log.1.gz", packed(t, lines(0, 100))[:60])
+		h.write(lines(100, 1))
+		h.start()
+		require.ErrorContains(t, h.agent.Once(t.Context(), h.server), "letsencrypt.log.1.gz: unexpected EOF")
+		require.Equal(t, []string{authorization(100)}, urls(&h.server.h))
+	})
+}
+
+// TestRunEnds returns what went wrong last, and leaves nothing behind.
+func TestRunEnds(t *testing.T) {
+	before := runtime.NumGoroutine()
+	h := newHost(t)
+	h.write(lines(0, 1))
+	h.start()
+	require.Equal(t, wire.HeartbeatSchema, h.agent.state.Schema, "a heartbeat may be sent before all is read")
+	require.NoError(t, os.RemoveAll(h.agent.spool.dir))
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	require.ErrorContains(t, h.agent.Run(ctx, silent{}), "the spool: ")
+	require.NoError(t, os.Mkdir(h.agent.spool.dir, 0o700))
+	require.NoError(t, h.agent.Once(t.Context(), h.server))
+	require.Equal(t, authorizations(1), urls(&h.server.h))
+	noMoreThan(t, before)
+}
+
 // BenchmarkPoll looks at the logs of a directory, of which none has changed.
 func BenchmarkPoll(b *testing.B) {
 	for _, n := range []int{500, 5000} {
@@ -801,6 +996,28 @@ func BenchmarkPoll(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkFlush saves the state of many logs.
+func BenchmarkFlush(b *testing.B) {
+	h := newHost(b)
+	for i := range 5000 {
+		require.NoError(b, os.WriteFile(filepath.Join(h.dir, "log", fmt.Sprintf("host%d.log", i)), lines(i, 1), 0o644))
+	}
+	h.log = filepath.Join(h.dir, "log", "*.log")
+	h.start()
+	start := time.Now()
+	h.turn(time.Second)
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	b.Logf("the first turn took %v; %d MiB of memory", time.Since(start), m.HeapAlloc>>20)
+	for b.Loop() {
+		require.NoError(b, h.agent.flush())
+	}
+	info, err := os.Stat(h.agent.statePath())
+	require.NoError(b, err)
+	b.ReportMetric(float64(info.Size()), "B/state")
 }
 
 // TestMischance plays by chance what a poll may see in the middle of something.

@@ -691,6 +691,7 @@ func isDamage(err error) bool {
 func (l *log) tell(f *logparse.Follower, g *generation, text []byte) {
 	if len(text) > 0 {
 		l.agent.collect.add(l, f.Read(text))
+		l.agent.collect.size += len(text)
 		g.add(text)
 	}
 }
