@@ -108,6 +108,7 @@ type Agent struct {
 	logs    map[string]*log
 	started time.Time
 
+	kept    *generation
 	buffer  []byte   // that logs are read into: a Follower keeps what it was given last
 	packed  [][]byte // shards that are not in the spool yet
 	lost    int      // records that are too large for a shard
@@ -350,6 +351,16 @@ func (a *Agent) room() bool {
 		_ = a.flush() // the failure is told by others
 	}
 	return len(a.packed) == 0 && !a.spool.full()
+}
+
+// keep reports whether the text of a generation stays open until its next turn: what is compressed would have to be decompressed
+// from the start again. Only one does, as each may take 128 MiB.
+func (a *Agent) keep(g *generation) bool {
+	if !g.text.compressed || a.kept != nil && a.kept != g && a.kept.text != nil {
+		return false
+	}
+	a.kept = g
+	return true
 }
 
 // more reports whether there is more to read at once, or when there is room.

@@ -687,22 +687,24 @@ func TestBomb(t *testing.T) {
 	h.place("a.log.1.gz", packed(t, append(lines(0, 1), text...)))
 	h.place("a.log", lines(1, 1))
 	h.place("b.log", lines(2, 1))
-	h.log = filepath.Join(h.dir, "log", "?.log")
+	h.place("c.log.1.gz", packed(t, append(lines(3, 1), text...)))
+	h.log = filepath.Join(h.dir, "log", "?.log*")
 	h.start()
 	h.turn(time.Second)
 	require.True(t, h.agent.more())
 	h.drain()
-	require.Equal(t, []string{authorization(0), authorization(2)}, urls(&h.server.h))
+	require.Equal(t, []string{authorization(0), authorization(2), authorization(3)}, urls(&h.server.h))
 	l := h.agent.logs[filepath.Join(h.dir, "log", "a.log")]
 	require.Less(t, l.generations[0].Read, int64(turnSize+longestLine))
 	require.NotNil(t, l.generations[0].text, "what is decompressed once is not decompressed again")
+	require.Nil(t, h.agent.logs[filepath.Join(h.dir, "log", "c.log.1.gz")].generations[0].text, "but only one is open")
 	h.start() // in the middle of it
 	for range 4 {
 		h.turn(time.Second)
 	}
 	require.False(t, h.agent.more())
 	h.drain()
-	require.Equal(t, authorizations(3), urls(&h.server.h))
+	require.Equal(t, authorizations(4), urls(&h.server.h))
 }
 
 // TestLargeEvents flushes by what was read as well: one event may be large.

@@ -42,7 +42,7 @@ type generation struct {
 	gone    time.Time // since when it is
 	tail    []byte    // the text of Tail
 	rest    int64     // bytes behind Read that are no whole line
-	text    *text     // at Read, while it is compressed and there is more than is read in one turn
+	text    *text     // at Read, while there is more than is read in one turn; see Agent.keep
 	damaged error     // why no more can be read of the file with this Stamp
 }
 
@@ -639,10 +639,11 @@ func (l *log) read(ctx context.Context, f *logparse.Follower, g *generation, las
 		g.text.buffer, l.agent.buffer = l.agent.buffer, nil
 	}
 	defer func() {
-		if stopped := errors.Is(err, errNoRoom) || errors.Is(err, errTurn); !stopped || !g.text.compressed {
-			l.agent.buffer = g.text.buffer[:0]
-			g.leave()
+		if stopped := errors.Is(err, errNoRoom) || errors.Is(err, errTurn); stopped && l.agent.keep(g) {
+			return
 		}
+		l.agent.buffer = g.text.buffer[:0]
+		g.leave()
 	}()
 	for end := g.Read + turnSize; ; {
 		switch {
