@@ -9,13 +9,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/acmeauthz/acmeauthz/examples/fleet/wire"
 	"github.com/gofrs/flock"
@@ -31,7 +35,7 @@ import (
 // Invariants:
 //   - what is in the state was in the spool before: a process that is killed in between reads it again, and the same shard
 //     twice changes nothing.
-//   - when the spool is full nothing is read: the logs keep it.
+//   - when the spool is full, or cannot be written, nothing is read: the logs keep it.
 
 type logger = *slog.Logger
 
@@ -104,6 +108,13 @@ type Agent struct {
 	logs    map[string]*log
 	started time.Time
 
+	kept    *generation
+	buffer  []byte   // that logs are read into: a Follower keeps what it was given last
+	packed  [][]byte // shards that are not in the spool yet
+	lost    int      // records that are too large for a shard
+	failure error    // of the last flush, which is tried again
+	odd     string   // what is named as a log and is none
+
 	mu    sync.Mutex
 	state wire.Heartbeat
 }
@@ -144,11 +155,17 @@ func New(c Config) (*Agent, error) {
 	}
 	a.collect = newCollector(c.Host, c.Account)
 	a.load()
+	a.note()
 	return a, nil
 }
 
 // Close lets others use the state directory.
-func (a *Agent) Close() error { return a.lock.Unlock() }
+func (a *Agent) Close() error {
+	for _, l := range a.logs {
+		l.leave()
+	}
+	return a.lock.Unlock()
+}
 
 // stateSchema is that of the file state.json.
 const stateSchema = "acmeauthz-fleet-agent/1"
@@ -176,27 +193,77 @@ func (a *Agent) load() {
 		a.log.Warn("the state cannot be read; all logs are read again, which does no harm", "file", a.statePath(), "error", err)
 		return
 	}
-	for path, saved := range s.Logs {
-		a.logs[path] = restoreLog(a, path, saved)
+	for key, saved := range s.Logs {
+		if path := pathOf(key); a.named(path) { // it may be named no more
+			a.logs[path] = restoreLog(a, path, saved)
+		}
 	}
 }
 
-// flush puts what was collected into the spool, and then saves where reading goes on.
+// key is a path as JSON keeps it: what is not UTF-8 is quoted.
+func key(path string) string {
+	if utf8.ValidString(path) {
+		return path
+	}
+	return strconv.Quote(path)
+}
+
+// pathOf is the reverse of key.
+func pathOf(key string) string {
+	if path, err := strconv.Unquote(key); err == nil {
+		return path
+	}
+	return key
+}
+
+// named reports whether the agent is told to read a log.
+func (a *Agent) named(path string) bool {
+	return slices.ContainsFunc(a.config.Logs, func(pattern string) bool {
+		pattern, err := filepath.Abs(pattern)
+		if err != nil {
+			return false
+		}
+		ok, _ := filepath.Match(pattern, path)
+		return ok || pattern == path
+	})
+}
+
+// flush puts what was collected into the spool, and then saves where reading goes on. What it cannot put there is kept for the
+// next time, as the same shards: those that are there already would otherwise be written again and again.
 func (a *Agent) flush() error {
-	if h := a.collect.take(); h != nil {
-		for data, err := range wire.Pieces(h) {
-			if err == nil {
-				err = a.spool.add(data)
-			}
-			if err != nil {
-				a.collect.put(h)
+	err := a.write()
+	if err != nil && (a.failure == nil || a.failure.Error() != err.Error()) {
+		a.log.Error("what was read cannot be kept", "error", err)
+	}
+	a.failure = err
+	return err
+}
+
+// write is flush, and returns what went wrong.
+func (a *Agent) write() error {
+	for {
+		for len(a.packed) > 0 {
+			if err := a.spool.add(a.packed[0]); err != nil {
 				return fmt.Errorf("the spool: %w", err)
 			}
+			a.packed = a.packed[1:]
+		}
+		h := a.collect.take()
+		if h == nil {
+			break
+		}
+		for data, err := range wire.Pieces(h) {
+			if err != nil { // it would be as large the next time, and keep back all others
+				a.lost++
+				a.log.Error("what was read cannot be sent", "error", err)
+				continue
+			}
+			a.packed = append(a.packed, data)
 		}
 	}
 	s := savedState{Schema: stateSchema, Logs: make(map[string]savedLog, len(a.logs))}
 	for path, l := range a.logs {
-		s.Logs[path] = l.save()
+		s.Logs[key(path)] = l.save()
 	}
 	data, err := json.Marshal(&s)
 	if err == nil {
@@ -210,15 +277,20 @@ func (a *Agent) flush() error {
 
 // paths are the logs that the patterns name at present, and those that were known.
 func (a *Agent) paths() []string {
+	a.odd = ""
 	found := make(map[string]bool)
 	for _, pattern := range a.config.Logs {
 		names, _ := filepath.Glob(pattern)
-		if len(names) == 0 && !strings.ContainsAny(pattern, `*?[`) {
+		one := !strings.ContainsAny(pattern, `*?[`)
+		if len(names) == 0 && one {
 			names = []string{pattern} // its rotated files may be there
 		}
 		for _, name := range names {
-			if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
-				continue // a directory, or what cannot be read twice
+			if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() { // a directory, or what cannot be read twice
+				if one {
+					a.odd = fmt.Sprintf("%s: %v", name, errNotRegular)
+				}
+				continue
 			}
 			if abs, err := filepath.Abs(name); err == nil {
 				found[abs] = true
@@ -240,32 +312,66 @@ func (a *Agent) paths() []string {
 
 // poll reads what was added to the logs. It reports whether anything was.
 func (a *Agent) poll(ctx context.Context, now time.Time) (news bool) {
-	for _, path := range a.paths() {
+	paths := a.paths()
+	all := list(paths)
+	for path, l := range a.logs {
+		if _, ok := slices.BinarySearch(paths, path); !ok { // it belongs to another log that has come
+			l.leave()
+			delete(a.logs, path)
+		}
+	}
+	for _, path := range paths {
+		if ctx.Err() != nil {
+			return news
+		}
 		l := a.logs[path]
 		if l == nil {
 			l = newLog(a, path)
 			a.logs[path] = l
 		}
-		more, err := l.poll(ctx, now)
-		news = news || more
+		l.more = false
+		files, err := all.candidates(path)
+		if err == nil || errors.Is(err, fs.ErrNotExist) && len(l.generations) > 0 { // the directory went with the log
+			var added bool
+			added, err = l.poll(ctx, files, now)
+			news = news || added
+		}
 		l.report(err)
+		if l.over(now) {
+			l.leave()
+			delete(a.logs, path)
+		}
 	}
 	return news
 }
 
-// room makes room for what is read next, by flushing. It reports false if the spool is full.
+// room makes room for what is read next, by flushing. It reports false if the spool is full, or cannot be written.
 func (a *Agent) room() bool {
-	if a.collect.events >= flushEvents {
-		if err := a.flush(); err != nil {
-			a.trouble(err)
-			return false
-		}
+	if a.collect.enough() || len(a.packed) > 0 {
+		_ = a.flush() // the failure is told by others
 	}
-	return !a.spool.full()
+	return len(a.packed) == 0 && !a.spool.full()
 }
 
-// flushEvents is after how many events a shard is made.
-const flushEvents = 2000
+// keep reports whether the text of a generation stays open until its next turn: what is compressed would have to be decompressed
+// from the start again. Only one does, as each may take 128 MiB.
+func (a *Agent) keep(g *generation) bool {
+	if !g.text.compressed || a.kept != nil && a.kept != g && a.kept.text != nil {
+		return false
+	}
+	a.kept = g
+	return true
+}
+
+// more reports whether there is more to read at once, or when there is room.
+func (a *Agent) more() bool {
+	for _, l := range a.logs {
+		if l.more {
+			return true
+		}
+	}
+	return false
+}
 
 // Run follows the logs until ctx ends.
 func (a *Agent) Run(ctx context.Context, p Publisher) error {
@@ -278,7 +384,9 @@ func (a *Agent) Run(ctx context.Context, p Publisher) error {
 	tick := time.NewTicker(cmp.Or(a.config.Poll, time.Second))
 	defer tick.Stop()
 	for {
-		a.turn(ctx)
+		if a.turn(ctx) && ctx.Err() == nil {
+			continue
+		}
 		select {
 		case <-ctx.Done():
 			return a.flush()
@@ -287,28 +395,29 @@ func (a *Agent) Run(ctx context.Context, p Publisher) error {
 	}
 }
 
-// turn reads what there is, and puts it into the spool.
-func (a *Agent) turn(ctx context.Context) {
+// turn reads what there is, and puts it into the spool. It reports whether there is more, and room for it.
+func (a *Agent) turn(ctx context.Context) bool {
 	news := a.poll(ctx, time.Now())
-	if a.collect.events > 0 || news {
-		if err := a.flush(); err != nil {
-			a.trouble(err)
-			return
-		}
+	if a.collect.events > 0 || news || a.failure != nil {
+		_ = a.flush() // note tells the failure
 	}
 	a.note()
+	return news && a.more() && a.failure == nil && !a.spool.full()
 }
 
-// Once reads what there is, sends it, and returns when the server has it. What it has not when ctx ends stays in the spool.
+// Once reads what there is, sends it, and returns when the server has it. What it has not when ctx ends stays in the spool. It is
+// an error if a log cannot be read.
 func (a *Agent) Once(ctx context.Context, p Publisher) error {
 	sending, stop := context.WithCancel(ctx)
 	var group sync.WaitGroup
 	group.Go(func() { a.spool.send(sending, p, wire.ShardSubject(a.token), false) })
 	a.poll(ctx, time.Now())
-	for a.behind() > 0 && a.spool.full() && ctx.Err() == nil { // the sender makes room
-		time.Sleep(10 * time.Millisecond)
-		a.poll(ctx, time.Now())
+	for a.more() && a.failure == nil && ctx.Err() == nil {
+		if !a.poll(ctx, time.Now()) { // the sender makes room
+			time.Sleep(10 * time.Millisecond)
+		}
 	}
+	unread := context.Cause(ctx)
 	for _, l := range a.logs {
 		l.finish()
 	}
@@ -321,8 +430,15 @@ func (a *Agent) Once(ctx context.Context, p Publisher) error {
 	a.spool.send(ctx, p, wire.ShardSubject(a.token), true)
 	a.note()
 	a.send(ctx, p)
-	if n := a.spool.waiting(); n > 0 {
+	switch n := a.spool.waiting(); {
+	case n > 0 && ctx.Err() != nil:
 		return fmt.Errorf("agent: %d bytes were not sent, and wait in %s: %w", n, a.spool.dir, context.Cause(ctx))
+	case n > 0:
+		return fmt.Errorf("agent: %d bytes were not sent, and wait in %s: the server refuses them", n, a.spool.dir)
+	case unread != nil:
+		return fmt.Errorf("agent: not all was read: %w", unread)
+	case a.unwell() != "":
+		return fmt.Errorf("agent: %s", a.unwell())
 	}
 	return nil
 }
@@ -333,14 +449,6 @@ func (a *Agent) behind() (n int64) {
 		n += l.unread
 	}
 	return n
-}
-
-// trouble keeps a problem for the heartbeat.
-func (a *Agent) trouble(err error) {
-	a.log.Error("what was read cannot be kept", "error", err)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.state.Problem = clip(err.Error())
 }
 
 // note brings the heartbeat up to date.
@@ -359,12 +467,23 @@ func (a *Agent) note() {
 	case s.Behind.IsZero():
 		s.Behind = now
 	}
-	for _, l := range a.logs {
-		s.Problem = cmp.Or(s.Problem, l.problem)
+	s.Problem = cmp.Or(a.unwell(), a.spool.problem())
+}
+
+// unwell is what is wrong with reading, the worst first.
+func (a *Agent) unwell() string {
+	if a.failure != nil {
+		return clip("what was read cannot be kept: " + a.failure.Error())
 	}
-	if n := a.spool.refusals(); n > 0 && s.Problem == "" {
-		s.Problem = fmt.Sprintf("the server has refused %d shards; they are in %s", n, a.spool.refused)
+	for _, path := range slices.Sorted(maps.Keys(a.logs)) {
+		if l := a.logs[path]; l.problem != "" {
+			return l.problem
+		}
 	}
+	if a.lost > 0 {
+		return fmt.Sprintf("%d records are too large to be sent", a.lost)
+	}
+	return clip(a.odd)
 }
 
 // beat sends heartbeats until ctx ends.

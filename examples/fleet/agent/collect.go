@@ -14,6 +14,7 @@ type collector struct {
 	host, account string
 	history       *logparse.History
 	events        int
+	size          int       // of the text that was read
 	last          time.Time // of all events
 }
 
@@ -50,20 +51,22 @@ func (c *collector) name(e *logparse.Event) {
 	}
 }
 
+// After how many events, or how much text with any, a shard is made: an event may name thousands of names.
+const (
+	flushEvents = 2000
+	flushSize   = 8 << 20
+)
+
+// enough reports whether a shard is to be made.
+func (c *collector) enough() bool {
+	return c.events >= flushEvents || c.events > 0 && c.size >= flushSize
+}
+
 // take returns what was collected, nil if there is nothing.
 func (c *collector) take() *logparse.History {
 	h := c.history
-	c.history, c.events = nil, 0
+	c.history, c.events, c.size = nil, 0, 0
 	return h
-}
-
-// put puts back what could not be kept.
-func (c *collector) put(h *logparse.History) {
-	if c.history != nil {
-		h.Merge(c.history)
-	}
-	c.history = h
-	c.events = flushEvents // as many as make another try worth it
 }
 
 // tellings are the events of a log, from a place on, that were told: by hash.

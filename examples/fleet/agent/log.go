@@ -2,12 +2,15 @@ package agent
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/acmeauthz/acmeauthz/examples/fleet/wire"
@@ -30,11 +33,56 @@ type generation struct {
 	Number uint64 `json:"number"`
 	Read   int64  `json:"read"`
 	Line   int64  `json:"line"`
+	Tail   head   `json:"tail,omitzero"`    // the end of what was read
 	Stamp  stamp  `json:"stamp"`            // of the file when it was recognised
 	Packed bool   `json:"packed,omitempty"` // the file is compressed
 	Whole  bool   `json:"whole,omitempty"`  // and was read to its end
 
-	path string // where it is now; empty if it is gone
+	path    string    // where it is now; empty if it is gone
+	gone    time.Time // since when it is
+	tail    []byte    // the text of Tail
+	rest    int64     // bytes behind Read that are no whole line
+	text    *text     // at Read, while there is more than is read in one turn; see Agent.keep
+	damaged error     // why no more can be read of the file with this Stamp
+}
+
+// add notes that some text was read.
+func (g *generation) add(text []byte) {
+	g.Read += int64(len(text))
+	g.Line += int64(bytes.Count(text, []byte{'\n'}))
+	g.tail = append(g.tail, text[max(0, len(text)-tailSize):]...)
+	g.tail = append(g.tail[:0], g.tail[max(0, len(g.tail)-tailSize):]...)
+	g.Tail, g.rest = headOf(g.tail), 0
+}
+
+// isDamaged reports whether a generation of a state cannot be.
+func (g *generation) isDamaged() bool {
+	return g == nil || g.Read < 0 || g.Line < 1 || g.Read == 0 && g.Line > 1 || g.Whole && !g.Packed ||
+		g.Head.Length < 0 || g.Tail.Length < 0 || int64(g.Tail.Length) > min(g.Read, tailSize)
+}
+
+// place is what is read next.
+func (l *log) place(g *generation) logparse.Place {
+	return logparse.Place{File: l.name(g), Line: g.Line, Offset: g.Read}
+}
+
+// done reports whether nothing of the file is unread, as far as can be told from outside.
+func (g *generation) done() bool {
+	switch {
+	case g.path == "" || g.Whole || g.damaged != nil:
+		return true
+	case g.Packed:
+		return false
+	}
+	return g.Read+g.rest >= g.Stamp.Size
+}
+
+// leave closes the file that is kept open.
+func (g *generation) leave() {
+	if g.text != nil {
+		_ = g.text.Close()
+		g.text = nil
+	}
 }
 
 // A savedLog is what the state has of a log.
@@ -60,25 +108,32 @@ type log struct {
 	current     *generation
 	follower    *logparse.Follower
 	told        tellings
+	copies      map[stamp]*generation // what else has the text of one
+	unreadable  map[stamp]error       // what no text can be read of, or not enough to tell whose it is
 	unread      int64
+	more        bool      // more can be read at once, or when there is room
+	missing     time.Time // since when the file of current is not seen
+	held        bool      // the next one is not begun: that file may come back, with more in it
 	changed     time.Time // when something was added
+	vanished    time.Time // since when there is no file
 	paused      bool
 	ended       bool
 	problem     string
 	warned      string
 
 	// After a restart, reading begins again at from, and what is before the positions is told only if it was not.
-	from   logparse.Place
-	client string
-	again  bool
+	from    logparse.Place
+	client  string
+	again   bool
+	refused time.Time // since when a file cannot be opened for that
 }
 
 func newLog(a *Agent, path string) *log { return &log{agent: a, path: path} }
 
 func restoreLog(a *Agent, path string, s savedLog) *log {
 	l := newLog(a, path)
-	if slices.ContainsFunc(s.Generations, func(g *generation) bool { return g == nil || g.Read < 0 || g.Line < 1 || g.Head.Length < 0 }) {
-		return l // it is damaged: everything is read again
+	if s.From.Offset < 0 || slices.ContainsFunc(s.Generations, (*generation).isDamaged) {
+		return l // everything is read again
 	}
 	l.generations, l.from, l.client = s.Generations, s.From, s.Client
 	l.again = len(s.Generations) > 0
@@ -115,28 +170,40 @@ func (l *log) order() map[string]int {
 	return order
 }
 
-func (l *log) name(g *generation) string { return wire.FileName(l.agent.config.Host, l.path, g.Number) }
+// name is what the generation is called in events. It is the same when it was written as JSON, and read.
+func (l *log) name(g *generation) string {
+	return wire.FileName(l.agent.config.Host, strings.ToValidUTF8(l.path, "?"), g.Number)
+}
 
 func (l *log) reader() *logparse.Reader { return &logparse.Reader{Location: l.agent.config.Location} }
 
-// poll reads what was added. It reports whether anything was.
-func (l *log) poll(ctx context.Context, now time.Time) (news bool, err error) {
-	files, err := candidates(l.path)
-	if err != nil {
-		return false, err
+// poll reads what was added to the files. It reports whether anything was.
+func (l *log) poll(ctx context.Context, files []candidate, now time.Time) (news bool, err error) {
+	if l.changed.IsZero() {
+		l.changed = now // what wrote before a restart may go on
 	}
-	err = l.recognise(files)
-	if l.again {
-		if e := l.readAgain(ctx); e != nil {
-			return false, errors.Join(err, e)
-		}
+	l.more = false
+	switch {
+	case len(files) > 0:
+		l.vanished = time.Time{}
+	case l.vanished.IsZero():
+		l.vanished = now
+	}
+	err = l.recognise(ctx, files, now)
+	if l.again && !l.held && ctx.Err() == nil {
+		err = errors.Join(err, l.readAgain(ctx, now))
+	}
+	if l.again || ctx.Err() != nil {
+		l.more = l.more || l.held
+		l.count()
+		return false, err
 	}
 	news, e := l.readAll(ctx)
 	l.count()
 	switch {
 	case news:
 		l.changed, l.paused, l.ended = now, false, false
-	case l.follower == nil || l.agent.spool.full():
+	case l.follower == nil || l.more:
 	case !l.paused && now.Sub(l.changed) >= pauseAfter:
 		l.paused = true
 		l.agent.collect.add(l, l.follower.Pause())
@@ -145,6 +212,18 @@ func (l *log) poll(ctx context.Context, now time.Time) (news bool, err error) {
 		l.agent.collect.add(l, l.follower.End())
 	}
 	return news, errors.Join(err, e)
+}
+
+// over reports whether the log has no file any more, and all of it was told.
+func (l *log) over(now time.Time) bool {
+	return !l.vanished.IsZero() && now.Sub(l.vanished) >= endAfter && (l.follower == nil || l.ended)
+}
+
+// leave closes what is open.
+func (l *log) leave() {
+	for _, g := range l.generations {
+		g.leave()
+	}
 }
 
 // finish tells what is known at the end of reading once.
@@ -159,41 +238,158 @@ func (l *log) finish() {
 	l.agent.collect.add(l, l.follower.Pause())
 }
 
+// How long the file of a generation must be gone until it is forgotten, and of how many that is remembered: while files are
+// renamed, one may not be seen for a moment, and the file that cannot be read may be any of them.
+const (
+	goneAfter = time.Minute
+	maxGone   = 100
+)
+
+// holdFor is how long reading does not go on when the file of the current generation is not seen, or one that is to be read again;
+// if it may be one that cannot be read yet, it is goneAfter.
+const holdFor = 2 * time.Second
+
 // recognise finds out which generation each file is.
-func (l *log) recognise(files []candidate) (problems error) {
+func (l *log) recognise(ctx context.Context, files []candidate, now time.Time) (problems error) {
 	for _, g := range l.generations {
 		g.path = ""
 	}
-	for _, c := range files {
+	known := slices.Clone(l.generations)
+	copies, unreadable := l.copies, l.unreadable
+	l.copies, l.unreadable = make(map[stamp]*generation), make(map[stamp]error)
+	found := make(map[string]*generation)
+	is := func(c candidate, g *generation) {
+		if g.Stamp != c.stamp {
+			g.damaged = nil // as far as it is known
+		}
+		g.path, g.Stamp, found[c.path] = c.path, c.stamp, g
+	}
+	// The surest first, so that none is taken for what another is: what looks as it did, then what is the same file still, then
+	// the log, of which others may be copies, then what may be in the middle of being compressed.
+	rest := slices.DeleteFunc(slices.Clone(files), func(c candidate) bool {
 		g := l.byStamp(c)
-		if g == nil {
-			text, packed, err := readHead(c.path)
-			if err != nil {
-				if !errors.Is(err, fs.ErrNotExist) {
-					problems = errors.Join(problems, fmt.Errorf("%s: %w", c.path, plain(err)))
-				}
-				continue
-			}
-			if g = l.byHead(text, c, packed); g == nil {
-				if g = l.begin(text); g == nil {
-					continue // there is no line in it yet
-				}
-			}
-			g.Packed = packed
-			if len(text) > g.Head.Length {
-				g.Head = headOf(text)
-			}
+		if g != nil {
+			is(c, g)
 		}
-		g.path, g.Stamp = c.path, c.stamp
-	}
-	var kept []*generation
-	for _, g := range l.generations {
-		if g.path != "" || g == l.current || g == l.last() {
-			kept = append(kept, g)
+		return g != nil
+	})
+	rest = slices.DeleteFunc(rest, func(c candidate) bool {
+		same := func(g *generation) bool { return g.Stamp.sameFile(c.stamp) && c.stamp.Inode != 0 }
+		if unreadable[c.stamp] != nil || !slices.ContainsFunc(l.generations, same) {
+			return false
+		}
+		g, err := l.byText(ctx, &c, false)
+		if err == nil && g != nil {
+			is(c, g)
+		}
+		return err == nil && g != nil
+	})
+	slices.SortStableFunc(rest, func(a, b candidate) int { return cmp.Compare(l.doubt(a.path), l.doubt(b.path)) })
+	for _, c := range rest {
+		if of := copies[c.stamp]; of != nil && of.path != "" {
+			l.copies[c.stamp] = of
+			continue
+		}
+		var g *generation
+		err := unreadable[c.stamp]
+		if err == nil {
+			g, err = l.byText(ctx, &c, true)
+		}
+		switch {
+		case g != nil:
+			is(c, g)
+		case err != nil && ctx.Err() == nil && !isMoved(err):
+			if isDamage(err) {
+				l.unreadable[c.stamp] = err
+			}
+			problems = errors.Join(problems, fmt.Errorf("%s: %w", c.path, plain(err)))
 		}
 	}
-	l.generations = kept
+	l.sort(files, found, known)
+	l.forget(problems != nil || ctx.Err() != nil, now)
+	l.hold(problems != nil, now)
 	return problems
+}
+
+// hold finds out whether to wait for a file that is not seen.
+func (l *log) hold(unseen bool, now time.Time) {
+	missing := l.current != nil && l.current.path == ""
+	if from := l.begun(); l.again && from >= 0 {
+		missing = slices.ContainsFunc(l.generations[from:], func(g *generation) bool { return g.path == "" && g.Read > 0 })
+	}
+	switch {
+	case !missing:
+		l.missing = time.Time{}
+	case l.missing.IsZero():
+		l.missing = now
+	}
+	wait := holdFor
+	if unseen {
+		wait = goneAfter
+	}
+	l.held = missing && now.Sub(l.missing) < wait
+}
+
+// begun is the index of the generation in which reading again begins; less than 0 if it is gone.
+func (l *log) begun() int {
+	return slices.IndexFunc(l.generations, func(g *generation) bool { return l.name(g) == l.from.File })
+}
+
+// doubt is how likely a file is only a copy.
+func (l *log) doubt(path string) int {
+	switch {
+	case path == l.path:
+		return 0
+	case slices.Contains(endings, filepath.Ext(path)):
+		return 2
+	}
+	return 1
+}
+
+// sort puts the generations in the order of reading: a new one before those that are newer, though they were read already, and
+// the log itself last.
+func (l *log) sort(files []candidate, found map[string]*generation, known []*generation) {
+	var next *generation // of the file before which others were
+	for _, c := range slices.Backward(files) {
+		g := found[c.path]
+		if g == nil {
+			continue
+		}
+		i := slices.Index(l.generations, g)
+		begun := !slices.Contains(known, g)
+		switch {
+		case c.path == l.path && i < len(l.generations)-1:
+			l.generations = append(slices.Delete(l.generations, i, i+1), g)
+			if g != l.current && !begun && l.follower != nil { // it was left, and is the log again
+				l.agent.collect.add(l, l.follower.Pause())
+				l.follower, l.current, l.from = nil, nil, logparse.Place{}
+			}
+		case begun && next != nil && next != g:
+			l.generations = slices.Delete(l.generations, i, i+1)
+			l.generations = slices.Insert(l.generations, slices.Index(l.generations, next), g)
+		}
+		next = g
+	}
+}
+
+// forget forgets the generations whose files are gone, unless one may not have been seen.
+func (l *log) forget(unseen bool, now time.Time) {
+	gone := 0
+	for _, g := range slices.Backward(slices.Clone(l.generations)) {
+		switch {
+		case g.path != "":
+			g.gone = time.Time{}
+			continue
+		case g.gone.IsZero() || unseen:
+			g.gone = now
+		}
+		gone++
+		if (now.Sub(g.gone) >= goneAfter || gone > maxGone) && g != l.current && g != l.last() {
+			g.leave()
+			i := slices.Index(l.generations, g)
+			l.generations = slices.Delete(l.generations, i, i+1)
+		}
+	}
 }
 
 func (l *log) last() *generation {
@@ -213,26 +409,62 @@ func (l *log) byStamp(c candidate) *generation {
 	return nil
 }
 
-// byHead is the generation that a text is of.
-func (l *log) byHead(text []byte, c candidate, packed bool) *generation {
-	for _, g := range slices.Backward(l.generations) {
-		switch {
-		case !g.Head.fits(text):
-		case c.path == l.path && c.stamp.Size < g.Read && !packed: // it was emptied, and begins alike
-		case c.path == l.path && g.path != "": // a copy is there already: this one begins alike
-		default:
-			return g
+// byText is the generation that a file's text is of, or if begin is set a new one; nil if it is only a copy, or cannot be told yet.
+func (l *log) byText(ctx context.Context, c *candidate, begin bool) (*generation, error) {
+	text, packed, s, err := readHead(c.path)
+	if err != nil {
+		return nil, err
+	}
+	c.stamp = s
+	var alike []*generation
+	for _, g := range l.generations {
+		if g.path != "" && (len(text) < g.Head.Length || g.Head.fits(text)) {
+			alike = append(alike, g)
+		}
+		if g.path != "" || !g.Head.fits(text) {
+			continue
+		}
+		fits, err := g.goesOn(ctx, c, packed)
+		if err != nil {
+			return nil, err // it may be this one
+		}
+		if fits {
+			g.Packed, g.Whole = packed, g.Whole && packed
+			if len(text) > g.Head.Length {
+				g.Head = headOf(text)
+			}
+			return g, nil
 		}
 	}
-	return nil
+	if !begin {
+		return nil, nil
+	}
+	for _, g := range alike {
+		if c.path != l.path && isCopy(c.path, g.path) {
+			l.copies[c.stamp] = g
+			return nil, nil
+		}
+	}
+	return l.begin(text, packed), nil
+}
+
+// goesOn reports whether a file that begins like a generation has all of it that was read.
+func (g *generation) goesOn(ctx context.Context, c *candidate, packed bool) (bool, error) {
+	switch {
+	case !packed && c.stamp.Size < g.Read:
+		return false, nil
+	case g.Tail.Length == 0: // nothing was read yet, or by a version that knew no tails
+		return true, nil
+	}
+	return endsSo(ctx, c.path, g.Tail, g.Read)
 }
 
 // begin begins a generation, when there is a line.
-func (l *log) begin(text []byte) *generation {
+func (l *log) begin(text []byte, packed bool) *generation {
 	if bytes.IndexByte(text, '\n') < 0 && len(text) < headSize {
 		return nil
 	}
-	g := &generation{Head: headOf(text), Line: 1}
+	g := &generation{Head: headOf(text), Line: 1, Packed: packed}
 	g.Number = g.Head.number()
 	for l.numbered(g.Number) {
 		g.Number++
@@ -250,38 +482,74 @@ func (l *log) numbered(n uint64) bool {
 	return false
 }
 
-// readAgain reads what is between from and the positions, for the runs that have not ended; what was told is not told again.
-func (l *log) readAgain(ctx context.Context) error {
-	l.again = false
-	if l.from.File == "" {
+// follow begins to read a generation at its position. What goes on in what was followed before is told as far as it is known.
+func (l *log) follow(g *generation) {
+	client := l.expected()
+	if l.follower != nil {
+		l.agent.collect.add(l, l.follower.Pause())
+	}
+	l.follower, l.current = l.reader().Follow(l.place(g)), g
+	l.follower.Expect(client)
+}
+
+// expected is the client whose output comes next, as far as it is known.
+func (l *log) expected() string {
+	if l.follower != nil {
+		return l.follower.Client()
+	}
+	return l.client
+}
+
+// readAgain reads what is between from and the positions, for the runs that have not ended; what was told is not told again. What
+// cannot be read again is passed over. When it is stopped, or for a while when a file cannot be opened, it stays to be done.
+func (l *log) readAgain(ctx context.Context, now time.Time) error {
+	from := l.begun()
+	if from < 0 { // what has begun there is gone
+		l.again = false
+		for _, g := range slices.Backward(l.generations) {
+			if g.Read > 0 {
+				l.follow(g)
+				break
+			}
+		}
 		return nil
 	}
-	for _, g := range l.generations {
-		name := l.name(g)
-		switch {
-		case l.follower == nil && name != l.from.File:
-			continue // it was read, and nothing in it goes on
-		case g.Read == 0 && l.follower != nil:
-			return nil // readAll begins it
-		case l.follower == nil:
-			l.follower = l.reader().Follow(l.from)
-			l.follower.Expect(l.client)
-		default:
-			l.follower.Next(name)
+	var problems error
+	for i, g := range l.generations[from:] {
+		if i > 0 && g.Read == 0 {
+			break // readAll begins it
 		}
 		start := int64(0)
-		if name == l.from.File {
+		if i == 0 {
+			l.follower = l.reader().Follow(l.from)
+			l.follower.Expect(l.client)
 			start = l.from.Offset
+		} else {
+			l.follower.Next(l.name(g))
 		}
 		l.current = g
-		if g.path == "" || start >= g.Read {
-			continue
+		if g.path != "" && start < g.Read {
+			if err := l.feed(ctx, l.follower, g, start); err != nil {
+				if ctx.Err() != nil || isMoved(err) {
+					l.follower, l.current = nil, nil
+					return nil
+				}
+				problems = errors.Join(problems, fmt.Errorf("%s: %w", g.path, plain(err)))
+				if l.refused.IsZero() {
+					l.refused = now
+				}
+				if !isDamage(err) && now.Sub(l.refused) < goneAfter {
+					l.follower, l.current = nil, nil
+					return problems
+				}
+			}
 		}
-		if err := l.feed(ctx, l.follower, g, start, g.Read); err != nil {
-			return err
+		if l.follower.At() != l.place(g) {
+			l.follow(g)
 		}
 	}
-	return nil
+	l.again = false
+	return problems
 }
 
 // readAll reads what is unread of all generations.
@@ -289,136 +557,182 @@ func (l *log) readAll(ctx context.Context) (news bool, problems error) {
 	late := l.current != nil // those before the current one are
 	for i, g := range l.generations {
 		if ctx.Err() != nil {
-			return news, problems
+			break
 		}
 		late = late && g != l.current
+		if g.damaged != nil && g.path != "" {
+			problems = errors.Join(problems, fmt.Errorf("%s: %w", g.path, g.damaged))
+		}
 		last := i == len(l.generations)-1
-		switch {
-		case g.path == "" || g.Whole,
-			!g.Packed && g.Read >= g.Stamp.Size && (late || g == l.current): // nothing was added
+		if g.done() && (last || g.path == "" || g.rest == 0) {
 			continue
+		}
+		if l.held && !late && g != l.current {
+			l.more = true
+			break
 		}
 		f := l.follower
 		switch {
 		case late:
-			f = l.reader().Follow(logparse.Place{File: l.name(g), Line: g.Line, Offset: g.Read})
-			f.Expect(l.client)
-		case f == nil:
-			l.follower = l.reader().Follow(logparse.Place{File: l.name(g), Line: g.Line, Offset: g.Read})
-			f, l.current = l.follower, g
+			f = l.reader().Follow(l.place(g))
+			f.Expect(l.expected())
+		case f == nil, g != l.current && g.Read > 0:
+			l.follow(g)
+			f = l.follower
 		case g != l.current:
-			l.follower.Next(l.name(g))
+			f.Next(l.name(g))
 			l.current = g
 		}
 		before := g.Read
 		err := l.read(ctx, f, g, !last)
 		news = news || g.Read > before
-		if err != nil {
+		stopped := errors.Is(err, errNoRoom) || errors.Is(err, errTurn)
+		l.more = l.more || stopped
+		if err != nil && !stopped && ctx.Err() == nil && !isMoved(err) {
 			problems = errors.Join(problems, fmt.Errorf("%s: %w", g.path, plain(err)))
 		}
 		if late {
 			l.agent.collect.add(l, f.Pause())
-			continue
-		}
-		if errors.Is(err, errNoRoom) {
-			return news, nil
+		} else if stopped {
+			break
 		}
 	}
 	return news, problems
 }
 
-// errNoRoom means that the spool is full.
-var errNoRoom = errors.New("the spool is full")
+var (
+	errNoRoom = errors.New("the spool is full")
+	errTurn   = errors.New("it is the turn of other logs")
+	errMoved  = errors.New("it is another file now")
+)
 
-// chunkSize is how much is read together; a line that is longer is read in parts.
-const chunkSize = 256 << 10
+// turnSize is about how much of a generation is read in one turn: a small file may be the compressed form of a large one.
+const turnSize = 32 << 20
+
+// open opens the file of a generation at a place, if it is the file still that was recognised.
+func (g *generation) open(ctx context.Context, at int64) (*text, error) {
+	t, s, err := openText(g.path)
+	if err != nil {
+		return nil, err
+	}
+	if err = t.skip(ctx, at); err == nil && !s.sameFile(g.Stamp) {
+		err = errMoved
+	}
+	if err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	return t, nil
+}
 
 // read reads the rest of a generation: whole lines, and if another one follows it also what has no end.
-func (l *log) read(ctx context.Context, f *logparse.Follower, g *generation, last bool) error {
-	t, err := openText(g.path)
-	if err != nil {
-		return err
+func (l *log) read(ctx context.Context, f *logparse.Follower, g *generation, last bool) (err error) {
+	if !l.agent.room() {
+		return errNoRoom
 	}
-	defer t.Close()
-	if err := t.skip(g.Read); err != nil {
-		if errors.Is(err, io.EOF) {
-			return nil // it has become shorter
-		}
-		return err
-	}
-	buffer := make([]byte, 0, chunkSize)
-	for ctx.Err() == nil {
-		if !l.agent.room() {
-			return errNoRoom
-		}
-		n, err := io.ReadFull(t, buffer[len(buffer):cap(buffer)])
-		buffer = buffer[:len(buffer)+n]
-		atEnd := err == io.EOF || err == io.ErrUnexpectedEOF
-		if err != nil && !atEnd {
+	if g.text == nil {
+		if g.text, err = g.open(ctx, g.Read); err != nil {
+			g.spoil(ctx, err)
 			return err
 		}
-		whole := bytes.LastIndexByte(buffer, '\n') + 1
-		if atEnd && (last || t.compressed) || whole == 0 && len(buffer) == cap(buffer) {
-			whole = len(buffer)
-		}
-		l.tell(f, g, buffer[:whole])
-		buffer = append(buffer[:0], buffer[whole:]...)
-		if atEnd {
-			g.Whole = t.compressed
-			return nil
-		}
 	}
-	return context.Cause(ctx)
+	if g.text.buffer == nil {
+		g.text.buffer, l.agent.buffer = l.agent.buffer, nil
+	}
+	defer func() {
+		if stopped := errors.Is(err, errNoRoom) || errors.Is(err, errTurn); stopped && l.agent.keep(g) {
+			return
+		}
+		l.agent.buffer = g.text.buffer[:0]
+		g.leave()
+	}()
+	for end := g.Read + turnSize; ; {
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case g.Read >= end:
+			return errTurn
+		case !l.agent.room():
+			return errNoRoom
+		}
+		whole, rest, err := g.text.next()
+		l.tell(f, g, whole)
+		switch {
+		case err == nil:
+			continue
+		case err != io.EOF:
+			g.spoil(ctx, err)
+			return err
+		case last || g.text.compressed:
+			l.tell(f, g, rest)
+		default:
+			g.rest = int64(len(rest))
+		}
+		g.Whole = g.text.compressed
+		return nil
+	}
+}
+
+// spoil notes that no more of a file can be read, unless it changes: if it is damaged, or only half written yet.
+func (g *generation) spoil(ctx context.Context, err error) {
+	if ctx.Err() == nil && !isMoved(err) && isDamage(err) {
+		g.damaged = err
+	}
+}
+
+// isMoved reports whether an error only means that a file was renamed or removed since it was looked at.
+func isMoved(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, errMoved) }
+
+// isDamage reports whether an error is about what is in a file, rather than about opening and reading it.
+func isDamage(err error) bool {
+	_, system := errors.AsType[*fs.PathError](err)
+	return !system && !errors.Is(err, errNotRegular)
 }
 
 // tell hands text to a follower, and its events to the collector.
 func (l *log) tell(f *logparse.Follower, g *generation, text []byte) {
-	if len(text) == 0 {
-		return
+	if len(text) > 0 {
+		l.agent.collect.add(l, f.Read(text))
+		l.agent.collect.size += len(text)
+		g.add(text)
 	}
-	l.agent.collect.add(l, f.Read(text))
-	g.Read += int64(len(text))
-	g.Line += int64(bytes.Count(text, []byte{'\n'}))
 }
 
-// feed hands a part of a generation that was read before to a follower.
-func (l *log) feed(ctx context.Context, f *logparse.Follower, g *generation, start, end int64) error {
-	t, err := openText(g.path)
+// feed hands what was read before of a generation to a follower, from a place on.
+func (l *log) feed(ctx context.Context, f *logparse.Follower, g *generation, start int64) error {
+	t, err := g.open(ctx, start)
 	if err != nil {
 		return err
 	}
-	defer t.Close()
-	if err := t.skip(start); err != nil {
-		return err
-	}
-	r := io.LimitReader(t, end-start)
-	buffer := make([]byte, 0, chunkSize)
+	t.buffer, l.agent.buffer = l.agent.buffer, nil
+	defer func() {
+		l.agent.buffer = t.buffer[:0]
+		_ = t.Close()
+	}()
+	t.Reader = io.LimitReader(t.Reader, g.Read-start)
 	for ctx.Err() == nil {
-		n, err := io.ReadFull(r, buffer[len(buffer):cap(buffer)])
-		buffer = buffer[:len(buffer)+n]
-		atEnd := err == io.EOF || err == io.ErrUnexpectedEOF
-		if err != nil && !atEnd {
-			return err
-		}
-		whole := bytes.LastIndexByte(buffer, '\n') + 1
-		if atEnd || whole == 0 {
-			whole = len(buffer)
-		}
-		l.agent.collect.add(l, f.Read(buffer[:whole]))
-		buffer = append(buffer[:0], buffer[whole:]...)
-		if atEnd {
+		whole, rest, err := t.next()
+		l.agent.collect.add(l, f.Read(whole))
+		if err == io.EOF {
+			l.agent.collect.add(l, f.Read(rest))
 			return nil
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return context.Cause(ctx)
 }
 
-// count counts what is unread.
+// count counts what is unread: of compressed files, their size.
 func (l *log) count() {
 	l.unread = 0
 	for _, g := range l.generations {
-		if g.path != "" && !g.Whole && g.Stamp.Size > g.Read {
-			l.unread += g.Stamp.Size - g.Read
+		switch {
+		case g.done():
+		case g.Packed:
+			l.unread += g.Stamp.Size
+		default:
+			l.unread += g.Stamp.Size - g.Read - g.rest
 		}
 	}
 }

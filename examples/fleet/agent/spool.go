@@ -19,19 +19,27 @@ import (
 //	00000000000000000007-0123456789abcdef0123456789abcdef.shard
 //
 // A file is there as a whole or not at all. What the server refuses for ever is kept aside, for a person, and keeps back
-// nothing.
+// nothing; when much is aside already, as it is the server's settings that are wrong, it stays, to be tried again later.
 type spool struct {
 	dir, refused string
 	limit        int64
 	log          logger
 
 	mu    sync.Mutex
-	files []string // names, the oldest first
-	size  int64
+	files []shardFile // the oldest first
+	later []shardFile // to be tried again when the others are sent
+	size  int64       // of both
 	next  uint64
 	added chan struct{} // has room for one: something was added
 
-	sent, turned int64 // messages
+	aside            int // files that were set aside before
+	refusals, spoilt int // messages
+}
+
+// A shardFile is a file of the spool.
+type shardFile struct {
+	name string
+	size int64
 }
 
 const (
@@ -57,12 +65,17 @@ func openSpool(dir string, limit int64, log logger) (*spool, error) {
 			continue
 		}
 		if info, err := e.Info(); err == nil {
-			s.files = append(s.files, e.Name())
+			s.files = append(s.files, shardFile{e.Name(), info.Size()})
 			s.size += info.Size()
 			s.next = max(s.next, n+1)
 		}
 	}
-	slices.Sort(s.files)
+	slices.SortFunc(s.files, func(a, b shardFile) int { return strings.Compare(a.name, b.name) })
+	kept, err := os.ReadDir(s.refused)
+	if err != nil {
+		return nil, err
+	}
+	s.aside = len(kept)
 	s.signal()
 	return s, nil
 }
@@ -93,17 +106,17 @@ func (s *spool) add(data []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	name := fmt.Sprintf("%020d-%s%s", s.next, wire.MessageID(data), shardSuffix)
-	if err := writeFile(filepath.Join(s.dir, name), data); err != nil {
+	if err := errors.Join(writeFile(filepath.Join(s.dir, name), data), syncDirectory(s.dir)); err != nil {
 		return err
 	}
 	s.next++
-	s.files = append(s.files, name)
+	s.files = append(s.files, shardFile{name, int64(len(data))})
 	s.size += int64(len(data))
 	s.signal()
 	return nil
 }
 
-// writeFile writes a file as a whole, on the disk when it returns.
+// writeFile writes a file as a whole. Its content is on the disk when it returns; its name, when the directory is.
 func writeFile(path string, data []byte) error {
 	temporary := path + ".tmp"
 	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
@@ -123,35 +136,71 @@ func writeFile(path string, data []byte) error {
 	return err
 }
 
-// first is the oldest shard, "" if there is none.
-func (s *spool) first() string {
+// first is the oldest shard. It reports false if there is none.
+func (s *spool) first() (shardFile, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.files) == 0 {
-		return ""
+		return shardFile{}, false
 	}
-	return s.files[0]
+	return s.files[0], true
 }
 
-// remove takes the oldest shard away: it was sent, or it is kept aside.
-func (s *spool) remove(name string, size int, aside bool) {
-	path := filepath.Join(s.dir, name)
-	if aside {
-		kept, _ := os.ReadDir(s.refused)
-		if len(kept) < maxRefused {
-			_ = os.Rename(path, filepath.Join(s.refused, name))
-		}
-	}
-	_ = os.Remove(path)
+// take takes a shard out of the list. If it is kept, it stays in the spool, for later.
+func (s *spool) take(f shardFile, keep bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.files = s.files[1:]
-	s.size -= int64(size)
-	if aside {
-		s.turned++
-	} else {
-		s.sent++
+	if i := slices.Index(s.files, f); i >= 0 {
+		s.files = slices.Delete(s.files, i, i+1)
 	}
+	if keep {
+		s.later = append(s.later, f)
+		return
+	}
+	s.size -= f.size
+}
+
+// sent removes a shard that the server has.
+func (s *spool) sent(f shardFile) {
+	if err := os.Remove(s.path(f)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		s.log.Warn("a shard that was sent cannot be removed, and is sent again after a restart", "error", err)
+	}
+	s.take(f, false)
+}
+
+// setAside moves a shard out of the spool, for a person, and counts it; if it cannot, or so much is aside already, the shard
+// stays.
+func (s *spool) setAside(f shardFile, n *int) {
+	kept, err := os.ReadDir(s.refused)
+	if err == nil && len(kept) < maxRefused {
+		err = os.Rename(s.path(f), filepath.Join(s.refused, f.name))
+	}
+	stays := err != nil || len(kept) >= maxRefused
+	if !stays {
+		s.count(n)
+	}
+	s.take(f, stays)
+}
+
+func (s *spool) path(f shardFile) string { return filepath.Join(s.dir, f.name) }
+
+// again lets what was to be tried later be tried.
+func (s *spool) again() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.files, s.later = append(s.files, s.later...), nil
+}
+
+// errSpoilt means that a shard is not what was written.
+var errSpoilt = errors.New("it was changed on the disk")
+
+// read reads a shard, and checks that it is what was written.
+func (s *spool) read(f shardFile) ([]byte, error) {
+	data, err := os.ReadFile(s.path(f))
+	if err == nil && !strings.HasSuffix(f.name, "-"+wire.MessageID(data)+shardSuffix) {
+		err = errSpoilt
+	}
+	return data, err
 }
 
 // How long the sender waits after a failure, the first time and at most.
@@ -160,36 +209,51 @@ const (
 	lastPause  = 30 * time.Second
 )
 
-// send publishes what is in the spool, in order, until ctx ends, or if once is set until it is empty.
+// send publishes what is in the spool, in order, until ctx ends, or if once is set until all was tried.
 func (s *spool) send(ctx context.Context, p Publisher, subject string, once bool) {
 	wait := firstPause
+	again := time.NewTicker(lastPause)
+	defer again.Stop()
 	for ctx.Err() == nil {
-		name := s.first()
-		if name == "" {
+		f, ok := s.first()
+		if !ok {
 			if once {
 				return
 			}
 			select {
 			case <-ctx.Done():
 			case <-s.added:
+			case <-again.C:
+				s.again()
 			}
 			continue
 		}
-		data, err := os.ReadFile(filepath.Join(s.dir, name))
-		if err != nil {
-			s.log.Error("a shard in the spool cannot be read", "file", name, "error", err)
-			s.remove(name, 0, true)
-			continue
-		}
-		err = p.Publish(ctx, subject, wire.MessageID(data), data)
+		data, err := s.read(f)
 		switch {
 		case err == nil:
-			s.remove(name, len(data), false)
+			err = p.Publish(ctx, subject, wire.MessageID(data), data)
+		case errors.Is(err, os.ErrNotExist):
+			s.log.Error("a shard is not in the spool any more", "error", err)
+			s.count(&s.spoilt)
+			s.take(f, false)
+			continue
+		case errors.Is(err, errSpoilt):
+			s.log.Error("a shard in the spool was changed", "file", f.name)
+			s.setAside(f, &s.spoilt)
+			continue
+		default:
+			s.log.Error("a shard in the spool cannot be read now", "error", err)
+			s.take(f, true)
+			continue
+		}
+		switch {
+		case err == nil:
+			s.sent(f)
 			wait = firstPause
 			continue
 		case permanent(err):
-			s.log.Error("the server refuses a shard; it is kept aside", "file", name, "error", err)
-			s.remove(name, len(data), true)
+			s.log.Error("the server refuses a shard", "file", f.name, "error", err)
+			s.setAside(f, &s.refusals)
 			continue
 		case ctx.Err() != nil:
 			return
@@ -203,9 +267,25 @@ func (s *spool) send(ctx context.Context, p Publisher, subject string, once bool
 	}
 }
 
-// refusals is how many shards the server has refused for ever.
-func (s *spool) refusals() int64 {
+func (s *spool) count(n *int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.turned
+	*n++
+}
+
+// problem is what a person should know of the shards that were not sent.
+func (s *spool) problem() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.refusals > 0:
+		return fmt.Sprintf("the server has refused %d shards; they are in %s", s.refusals, s.refused)
+	case s.spoilt > 0:
+		return fmt.Sprintf("%d shards were lost in the spool; what is left of them is in %s", s.spoilt, s.refused)
+	case len(s.later) > 0:
+		return fmt.Sprintf("%d shards cannot be sent now; they are in %s", len(s.later), s.dir)
+	case s.aside > 0:
+		return fmt.Sprintf("%d shards that could not be sent are in %s", s.aside, s.refused)
+	}
+	return ""
 }
