@@ -66,6 +66,7 @@ type mend struct {
 // cuts agents and a hub off, and kills agents. Then: no event is lost and none is told twice; no authorization was settled
 // twice; budgets and pace were kept; and each account had one owner at every moment, by the CA's own log.
 func TestChaos(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("it takes a minute")
 	}

@@ -326,6 +326,7 @@ func TestHubManifest(t *testing.T) {
 
 // TestContainerfile builds what the Containerfile builds, which takes a minute, and looks who runs it.
 func TestContainerfile(t *testing.T) {
+	t.Parallel()
 	if os.Getenv("REQUIRE_DEPLOY") == "" {
 		t.Skip("REQUIRE_DEPLOY is not set")
 	}
@@ -349,6 +350,7 @@ func TestContainerfile(t *testing.T) {
 // TestDeployed runs the commands of the units and the manifests with the files that SECURITY.md makes: the server and the
 // hub of systemd, a hub of Kubernetes beside it, and both agents.
 func TestDeployed(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "SECURITY.md")
 	for _, begin := range []string{"umask 077\nopenssl req -x509", "cat >certificate.sh", "mkdir hosts", "cat >permissions.sh"} {
 		s.run(s.next(begin))

@@ -13,6 +13,7 @@ import (
 
 // TestGuide follows GUIDE.md.
 func TestGuide(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "GUIDE.md")
 	fleet := func() (told picture.Status, ok bool) {
 		out, err := s.try("fleet status --json --nats nats://" + s.nats)

@@ -263,6 +263,7 @@ func (s *site) plaintext() string {
 
 // TestSecurityDocument follows SECURITY.md: whoever it lets in gets in, and nobody else.
 func TestSecurityDocument(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "SECURITY.md")
 	for _, begin := range []string{"umask 077\nopenssl req -x509", "cat >certificate.sh", "mkdir hosts", "cat >permissions.sh", "install -d"} {
 		s.run(s.next(begin))

@@ -55,7 +55,7 @@ func permanent(err error) bool {
 
 // A Config says what an agent reads. Host, Logs and StateDir are required.
 type Config struct {
-	// Host is the name under which the fleet knows this host.
+	// Host is the name under which the fleet knows this host. Case does not matter.
 	Host string
 
 	// Logs are the paths of logs, or patterns of filepath.Match. What rotation makes
@@ -128,6 +128,7 @@ func New(c Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.Host = strings.ToLower(c.Host) // as its token is, to which the hubs hold what is told
 	if len(c.Logs) == 0 {
 		return nil, errors.New("agent: no logs are named")
 	}

@@ -1102,3 +1102,14 @@ func TestMischance(t *testing.T) {
 		})
 	}
 }
+
+// TestCapitals has a name with capitals: what is told is of the name that the subject stands for.
+func TestCapitals(t *testing.T) {
+	h := newHost(t)
+	h.write(recorded(t))
+	a, err := New(Config{Host: "WEB01", Logs: []string{h.log}, StateDir: t.TempDir(), Location: time.UTC})
+	require.NoError(t, err)
+	defer a.Close()
+	require.NoError(t, a.Once(t.Context(), h.server)) // which decodes it as a hub does
+	require.Equal(t, []string{"web01"}, h.server.h.Hosts())
+}
