@@ -126,6 +126,7 @@ func (f *Follower) readPiece(data []byte) {
 	f.pieces.offset += int64(len(data))
 	f.pieces.scan(b)
 	f.teller.piece(b)
+	b.data = nil // it is the caller's
 	f.at.Line, f.at.Offset = f.pieces.line, f.pieces.offset
 }
 

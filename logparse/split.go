@@ -155,7 +155,7 @@ func (h *History) Halve() (*History, *History) {
 	h.init()
 	urls, orders := slices.Sorted(maps.Keys(h.lives)), slices.Sorted(maps.Keys(h.orders))
 	runs := slices.SortedFunc(maps.Keys(h.runs), runKey.compare)
-	if len(urls) < 2 && len(orders) < 2 && len(runs) < 2 {
+	if h.Records() < 2 {
 		return nil, nil
 	}
 	halves := [2]*merger{newMerger(h.like()), newMerger(h.like())}
@@ -172,7 +172,7 @@ func (h *History) Halve() (*History, *History) {
 			in[side[l]] = true
 		}
 		if !in[0] && !in[1] {
-			in[half(i, len(orders))] = true
+			in[max(half(i, len(orders)), b2i(len(orders) == 1 && len(urls) > 0))] = true
 		}
 		for k := range halves {
 			if in[k] {
@@ -182,7 +182,7 @@ func (h *History) Halve() (*History, *History) {
 	}
 	for i, k := range runs {
 		if t := h.runs[k]; halves[0].tracks[t] == nil && halves[1].tracks[t] == nil {
-			halves[half(i, len(runs))].into(t)
+			halves[max(half(i, len(runs)), b2i(len(runs) == 1 && len(urls)+len(orders) > 0))].into(t)
 		}
 	}
 	first := halves[0].h

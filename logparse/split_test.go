@@ -192,3 +192,30 @@ func TestHalve(t *testing.T) {
 	require.Greater(t, leaves(h), 300)
 	require.Equal(t, 1, leaves(new(History)))
 }
+
+// TestHalveUnrelated divides what has nothing to do with each other, if there is only one of each.
+func TestHalveUnrelated(t *testing.T) {
+	at := func(line int64) Place { return Place{File: "x.log", Line: line} }
+	authorization := Event{Kind: AuthorizationSeen, Place: at(1), Authorization: &Authorization{URL: urlOf("1", "a"), Status: "pending"}}
+	order := Event{Kind: OrderSeen, Place: at(2), Order: &Order{ID: "https://ca.example/order/9", Status: "pending"}}
+	run := Event{Kind: RunStarted, Place: at(3), Run: at(3)}
+	for name, events := range map[string][]Event{
+		"an authorization and an order": {authorization, order},
+		"an authorization and a run":    {authorization, run},
+		"an order and a run":            {order, run},
+		"one of each":                   {authorization, order, run},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var h, merged History
+			for _, e := range events {
+				h.Add(e)
+			}
+			a, b := h.Halve()
+			require.NotNil(t, a)
+			require.Less(t, max(a.Records(), b.Records()), h.Records())
+			merged.Merge(a)
+			merged.Merge(b)
+			require.Equal(t, marshal(t, &h), marshal(t, &merged))
+		})
+	}
+}
