@@ -122,7 +122,7 @@ func (o *owned) loop(ctx context.Context) {
 	var saved, swept time.Time
 	ctx, cancel := context.WithCancel(ctx)
 	sweep := newRunningSweep()
-	defer sweep.wait()
+	defer func() { sweep.wait() }() // whichever it is then
 	defer cancel()
 	for {
 		select {

@@ -5,9 +5,11 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -401,4 +403,39 @@ func TestLeavesInTheMiddle(t *testing.T) {
 	b.eventually("all is settled", b.allSettled(urls))
 	b.eventually("and known", func() bool { return settled() == len(urls) })
 	b.oneOwner(urls)
+}
+
+// TestGivesBackLast gives an account back when its last request has ended, and not before: of the second sweep, here.
+func TestGivesBackLast(t *testing.T) {
+	held, release := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	b := newBench(t, 1, 1, fakeca.Config{Intercept: func(r *fakeca.Request) *fakeca.Answer {
+		if r.Kind == fakeca.Deactivate && strings.HasSuffix(r.Path, "/4") {
+			once.Do(func() { close(held) })
+			<-release
+		}
+		return nil
+	}})
+	first, shard := b.leak("web01", b.accounts[0], "a.example.org")
+	b.send("web01", shard)
+	h := b.hub("hub1", nil)
+	b.eventually("the first sweep has ended", func() bool { return b.allSettled(first)() && b.state(b.accounts[0].URL).Work.Settled == 1 })
+	second, shard := b.leak("web01", b.accounts[0], "b.example.org")
+	require.True(t, strings.HasSuffix(second[0], "/4"), second[0])
+	b.send("web01", shard)
+	<-held
+	kv, err := b.js.KeyValue(t.Context(), wire.AccountBucket)
+	require.NoError(t, err)
+	owner := func() (l wire.Lease) {
+		e, err := kv.Get(t.Context(), wire.LeaseKey(wire.AccountToken(b.accounts[0].URL)))
+		require.NoError(t, err)
+		require.NoError(t, json.Unmarshal(e.Value(), &l))
+		return l
+	}
+	go h.stop()
+	time.Sleep(testLife / 3)
+	require.Equal(t, "hub1", owner().Hub)
+	close(release)
+	<-h.done
+	require.Empty(t, owner().Hub)
 }
