@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"iter"
 	"strings"
-	"sync"
 
 	"github.com/acmeauthz/acmeauthz/logparse"
 	"github.com/klauspost/compress/zstd"
@@ -25,24 +24,19 @@ func EncodeHistory(h *logparse.History) ([]byte, error) {
 	return data, err
 }
 
-// encoders are ready for use: each has some megabytes of tables, which are the same for all.
-var encoders sync.Pool
-
 // encode is EncodeHistory, and tells whether that is a shard.
 func encode(h *logparse.History) (data []byte, shard bool, err error) {
 	plain, err := h.MarshalJSON()
 	if err != nil {
 		return nil, false, err
 	}
-	w, ok := encoders.Get().(*zstd.Encoder)
-	if !ok {
-		if w, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20)); err != nil {
-			return nil, false, err
-		}
+	// Small tables: an encoder is made for each shard, and others make it no smaller.
+	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(256<<10), zstd.WithLowerEncoderMem(true), zstd.WithEncoderLevel(zstd.SpeedFastest))
+	if err != nil {
+		return nil, false, err
 	}
 	data = w.EncodeAll(plain, nil)
-	encoders.Put(w)
-	return data, len(data) <= MaxMessage && len(plain) <= MaxShard && bytes.Count(plain, []byte{'{'}) <= maxObjects, nil
+	return data, len(data) <= MaxMessage && len(plain) <= MaxShard && bytes.Count(plain, []byte{'{'}) <= maxObjects, w.Close()
 }
 
 // DecodeHistory reads what EncodeHistory returned, if it is at most limit bytes of JSON.
