@@ -39,8 +39,8 @@ type History struct {
 	// more than clients wait for DNS, and less than anybody waits for a report.
 	Recent time.Duration
 
-	// MaxAuthorizations limits memory: authorizations beyond it are only counted, in [Summary].Dropped, and orders and runs
-	// beyond that number are not told apart. Which ones they are depends on the order of events. If zero, there is no limit.
+	// MaxAuthorizations limits memory: authorizations beyond it are only counted, in [Summary].Dropped, orders and runs
+	// beyond that number are not told apart, and files are not counted. Which ones they are depends on the order of events. If zero, there is no limit.
 	MaxAuthorizations int
 
 	texts    map[string]string // each text that many records have, once
@@ -304,7 +304,7 @@ func (h *History) Add(e Event) {
 	h.snapshot = nil
 	if e.File != "" && e.File != h.lastFile {
 		h.lastFile = h.text(e.File)
-		h.files[h.lastFile] = true
+		h.addFile(h.lastFile)
 	}
 	if e.Kind == LinesUnrecognized {
 		h.unknown.add(Unrecognized{Place{h.text(e.File), e.Line, e.Offset}, max(e.Lines, 1)})
@@ -322,6 +322,13 @@ func (h *History) Add(e Event) {
 		h.addAuthorization(&e, m)
 	case ProblemSeen, FailureSeen:
 		h.addTrouble(&e, m)
+	}
+}
+
+// addFile notes a file of which something is known, unless there are too many.
+func (h *History) addFile(name string) {
+	if h.MaxAuthorizations <= 0 || len(h.files) < h.MaxAuthorizations {
+		h.files[name] = true
 	}
 }
 

@@ -24,7 +24,9 @@ func (h *History) Merge(other *History) {
 	for _, o := range other.orders {
 		m.order(o)
 	}
-	maps.Copy(h.files, other.files)
+	for file := range other.files {
+		h.addFile(file)
+	}
 	for _, u := range other.unknown.list {
 		h.unknown.add(u)
 	}

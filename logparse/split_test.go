@@ -2,6 +2,7 @@ package logparse
 
 import (
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -218,4 +219,22 @@ func TestHalveUnrelated(t *testing.T) {
 			require.Equal(t, marshal(t, &h), marshal(t, &merged))
 		})
 	}
+}
+
+// TestFilesLimit bounds the names of files as it bounds all else.
+func TestFilesLimit(t *testing.T) {
+	named := func(n int) *History {
+		h := new(History)
+		for i := range n {
+			h.Add(Event{Kind: LinesUnrecognized, Place: Place{File: fmt.Sprint(n, ".", i), Line: 1}, Lines: 1})
+		}
+		return h
+	}
+	h := History{MaxAuthorizations: 10}
+	h.Merge(named(7))
+	h.Merge(named(8))
+	require.Len(t, h.Files(), 10)
+	h.Add(Event{Kind: LinesUnrecognized, Place: Place{File: "x.log", Line: 1}})
+	require.Len(t, h.Files(), 10)
+	require.Len(t, named(20).Files(), 20)
 }

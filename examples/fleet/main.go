@@ -173,6 +173,7 @@ func openHub(ctx context.Context, c *server.Connection, replicas int, config hub
 		return nil, err
 	}
 	for {
+		wait := 100 * time.Millisecond
 		if c.IsConnected() {
 			limited, cancel := context.WithTimeout(ctx, setupTime)
 			err := server.Setup(limited, js, server.Settings{Replicas: replicas})
@@ -181,9 +182,10 @@ func openHub(ctx context.Context, c *server.Connection, replicas int, config hub
 				h, err = hub.New(limited, js, config)
 			}
 			cancel()
-			if _, mismatch := errors.AsType[*server.MismatchError](err); err == nil || mismatch {
+			if err == nil || !server.Temporary(err) {
 				return h, err
 			}
+			wait = time.Second
 			if ctx.Err() == nil {
 				config.Logger.Warn("the streams are not there yet; trying again", "error", err)
 			}
@@ -191,7 +193,7 @@ func openHub(ctx context.Context, c *server.Connection, replicas int, config hub
 		select {
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(wait):
 		}
 	}
 }

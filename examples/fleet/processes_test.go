@@ -241,7 +241,7 @@ func (g *gathered) Publish(_ context.Context, subject, _ string, data []byte) er
 	}
 	host, err := wire.HostName(token)
 	require.NoError(g.t, err)
-	h, err := wire.DecodeShard(host, data)
+	h, _, err := wire.DecodeShard(host, data)
 	require.NoError(g.t, err)
 	g.whole.Merge(h)
 	g.shards++

@@ -49,7 +49,7 @@ func (c *collected) Publish(_ context.Context, subject, id string, data []byte) 
 	if err != nil && !errors.Is(err, errAckLost) {
 		return err
 	}
-	h, decode := wire.DecodeShard("web01", data)
+	h, _, decode := wire.DecodeShard("web01", data)
 	require.NoError(c.t, decode)
 	c.h.Merge(h)
 	c.messages++

@@ -39,10 +39,14 @@ type owned struct {
 	log     logger
 
 	history  *logparse.History
+	weight   int64  // at most so many bytes of JSON are in it
+	heavy    bool   // and no more are merged
 	applied  uint64 // the last message that was merged
 	changed  bool   // history, since the last snapshot
 	state    wire.AccountState
+	known    bool   // the state was read; until then it is not written
 	number   uint64 // of the last snapshot
+	uploaded *upload
 	forgot   time.Time
 	counted  time.Time
 	kept     time.Time // since when the hub should have given it away, but has it a while
@@ -51,6 +55,12 @@ type owned struct {
 
 	shown atomic.Pointer[wire.AccountState] // the state that was saved last
 	work  sweeper
+}
+
+// An upload is a snapshot that was written, and that no state is known to name yet.
+type upload struct {
+	name    string
+	applied uint64
 }
 
 // run works on the account until the lease ends, and gives it back if it can.
@@ -64,7 +74,8 @@ func (o *owned) run() {
 		return
 	}
 	o.messages = make(chan jetstream.Msg)
-	group.Go(func() { o.consume(ctx) })
+	next := o.applied + 1
+	group.Go(func() { o.consume(ctx, next) })
 	o.loop(ctx)
 }
 
@@ -84,7 +95,7 @@ func (o *owned) loaded(ctx context.Context) bool {
 		o.log.Warn("account cannot be loaded", "error", err)
 		if try == loads {
 			o.tellProblem(ctx, "it cannot be loaded: "+problem(err))
-			pause(ctx, o.hub.over()) // another hub should take it
+			o.hub.giveUp(o.token)
 			return false
 		}
 		pause(ctx, o.hub.config.life()/3)
@@ -92,8 +103,11 @@ func (o *owned) loaded(ctx context.Context) bool {
 	return false
 }
 
-// tellProblem writes a problem into the state, which else stays as it is.
+// tellProblem writes a problem into the state, which else stays as it is: one that was not read stays as a whole.
 func (o *owned) tellProblem(ctx context.Context, what string) {
+	if !o.known {
+		return
+	}
 	state := o.state
 	state.Schema, state.Account, state.Hub, state.Epoch, state.Work.Problem = wire.StateSchema, o.account, o.hub.config.Name, o.lease.epoch, what
 	data, err := json.Marshal(&state)
@@ -138,6 +152,10 @@ func (o *owned) loop(ctx context.Context) {
 		case names := <-o.orphans:
 			o.removeOrphans(ctx, names)
 		case now := <-tick.C:
+			if o.hub.stream.isAnother(o.state.Stream) {
+				o.log.Warn("the stream of accounts was made anew: the account is loaded again")
+				return
+			}
 			o.forget()
 			o.recount()
 			if now.Sub(saved) >= every && (o.changed || o.work.news) {
@@ -147,8 +165,8 @@ func (o *owned) loop(ctx context.Context) {
 				}
 			}
 			if !sweep.running && now.Sub(swept) >= every && o.work.due(o) {
+				swept = now
 				if job := o.work.job(o); job != nil {
-					swept = now
 					sweep.start(ctx, job)
 				}
 			}
@@ -192,7 +210,7 @@ func (r *runningSweep) wait() {
 
 // load reads the journal, the state and the snapshot that it names, and what came since.
 func (o *owned) load(ctx context.Context) error {
-	o.history, o.applied = new(logparse.History), 0
+	o.history, o.weight, o.applied, o.known, o.uploaded = new(logparse.History), 0, 0, false, nil
 	data, err := o.journal.load()
 	if err != nil {
 		return err
@@ -203,6 +221,7 @@ func (o *owned) load(ctx context.Context) error {
 			return fmt.Errorf("the state: %w", err)
 		}
 	}
+	o.known = true
 	if err := o.loadSnapshot(ctx); err != nil {
 		return err
 	}
@@ -225,11 +244,9 @@ func (o *owned) loadSnapshot(ctx context.Context) error {
 	if o.state.Snapshot == "" {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, loadWait) // without a deadline, the store takes one of seconds
-	defer cancel()
-	data, err := o.hub.histories.GetBytes(ctx, o.state.Snapshot)
+	data, err := o.hub.store.read(ctx, o.hub.histories, o.state.Snapshot)
 	if err == nil {
-		o.history, err = wire.DecodeHistory(data, wire.MaxHistory)
+		o.history, o.weight, err = wire.DecodeHistory(data, wire.MaxHistory)
 	}
 	if err != nil {
 		return fmt.Errorf("the snapshot %s: %w", o.state.Snapshot, err)
@@ -248,7 +265,7 @@ func (o *owned) checkStream(ctx context.Context) error {
 	info := stream.CachedInfo()
 	if o.applied > info.State.LastSeq || !o.state.Stream.IsZero() && !o.state.Stream.Equal(info.Created) {
 		o.log.Warn("the stream of accounts is another one: all of it is merged", "applied", o.applied, "last", info.State.LastSeq)
-		o.applied = 0
+		o.applied, o.state.Applied = 0, 0
 	}
 	o.state.Stream = info.Created.UTC()
 	return nil
@@ -259,7 +276,8 @@ func (o *owned) removeOrphans(ctx context.Context, names []string) {
 	for _, name := range names {
 		var epoch, n uint64
 		rest, mine := strings.CutPrefix(name, o.token+".")
-		if _, err := fmt.Sscanf(rest, "%d.%d", &epoch, &n); !mine || err != nil || name == o.state.Snapshot {
+		named := name == o.state.Snapshot || o.uploaded != nil && name == o.uploaded.name
+		if _, err := fmt.Sscanf(rest, "%d.%d", &epoch, &n); !mine || err != nil || named {
 			continue
 		}
 		if epoch < o.lease.epoch || epoch == o.lease.epoch && n < o.number {
@@ -271,24 +289,24 @@ func (o *owned) removeOrphans(ctx context.Context, names []string) {
 }
 
 // consume receives what is added to ACCOUNTS for the account, until ctx ends.
-func (o *owned) consume(ctx context.Context) {
+func (o *owned) consume(ctx context.Context, next uint64) {
 	for ctx.Err() == nil {
 		c, err := o.hub.js.OrderedConsumer(ctx, wire.AccountStream, jetstream.OrderedConsumerConfig{
-			FilterSubjects: []string{wire.AccountSubject(o.token)}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: o.applied + 1,
+			FilterSubjects: []string{wire.AccountSubject(o.token)}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: next,
 		})
 		if err != nil {
 			o.log.Warn("messages cannot be received", "error", err)
 			pause(ctx, time.Second)
 			continue
 		}
-		if err := o.receive(ctx, c); err != nil && ctx.Err() == nil {
+		if err := o.receive(ctx, c, &next); err != nil && ctx.Err() == nil {
 			o.log.Warn("messages cannot be received", "error", err)
 			pause(ctx, time.Second)
 		}
 	}
 }
 
-func (o *owned) receive(ctx context.Context, c jetstream.Consumer) error {
+func (o *owned) receive(ctx context.Context, c jetstream.Consumer, next *uint64) error {
 	all, err := c.Messages(jetstream.PullMaxMessages(64))
 	if err != nil {
 		return err
@@ -306,6 +324,9 @@ func (o *owned) receive(ctx context.Context, c jetstream.Consumer) error {
 		}
 		select {
 		case o.messages <- m:
+			if meta, err := m.Metadata(); err == nil {
+				*next = meta.Sequence.Stream + 1
+			}
 		case <-ctx.Done():
 			return nil
 		}
@@ -318,11 +339,17 @@ func (o *owned) merge(m jetstream.Msg) {
 	if err != nil || meta.Sequence.Stream <= o.applied {
 		return
 	}
-	h, err := wire.DecodeHistory(m.Data(), wire.MaxShard)
-	if err != nil {
+	h, size, err := wire.DecodeHistory(m.Data(), wire.MaxShard)
+	o.heavy = o.heavy || o.weight+size > o.maxWeight()
+	switch {
+	case err != nil:
 		o.log.Warn("a message is no shard", "sequence", meta.Sequence.Stream, "error", err)
-	} else {
+	case o.heavy:
+		o.log.Warn("a message is left out: the account has too much already", "sequence", meta.Sequence.Stream, "bytes", o.weight)
+		o.work.news = true
+	default:
 		o.history.Merge(h)
+		o.weight += size
 		o.hub.stats.merged.Add(1)
 		o.changed = true
 		o.work.changed = true
@@ -348,69 +375,83 @@ func (o *owned) forget() {
 	})
 }
 
+// maxWeight bounds the history in bytes of JSON: what is in a record is not bounded otherwise.
+func (o *owned) maxWeight() int64 {
+	return min(int64(o.hub.config.maxAuthorizations())*perAuthorization, wire.MaxHistory/2)
+}
+
+// perAuthorization is how many bytes of JSON an authorization may take with all that is known of it: some times what it does.
+const perAuthorization = 4 << 10
+
 // save makes a snapshot if there is something new in the history, and writes the state.
+//
+// Each snapshot has a new name. When it is not known whether a state that names it was written, that state is written again
+// before there is another snapshot, so that no more than one is unnamed.
 func (o *owned) save(ctx context.Context) error {
-	old, changed := o.state.Snapshot, o.changed
-	if changed {
+	if o.changed && o.uploaded == nil {
 		if err := o.saveSnapshot(ctx); err != nil {
 			return err
 		}
 		o.count()
 	}
+	old := o.state.Snapshot
 	if err := o.saveState(ctx); err != nil {
-		o.state.Snapshot = old // the next one takes the place of the object, or is named after all
 		return err
 	}
-	o.changed, o.work.news = false, false
-	if !changed {
+	o.work.news = false
+	if o.uploaded == nil {
 		return nil
 	}
-	o.number++
+	o.state.Snapshot, o.state.Applied, o.uploaded = o.uploaded.name, o.uploaded.applied, nil
 	return o.tidy(ctx, old)
 }
 
-// saveSnapshot writes the history. Until the state names it, it is written to the same name.
+// saveSnapshot writes the history.
 func (o *owned) saveSnapshot(ctx context.Context) error {
 	data, err := wire.EncodeHistory(o.history)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, loadWait)
-	defer cancel()
-	name := fmt.Sprintf("%s.%d.%d", o.token, o.lease.epoch, o.number+1)
-	if _, err := o.hub.histories.PutBytes(ctx, name, data); err != nil {
+	o.number++
+	name := fmt.Sprintf("%s.%d.%d", o.token, o.lease.epoch, o.number)
+	if err := o.hub.store.write(ctx, o.hub.histories, name, data); err != nil {
 		return err
 	}
-	o.state.Snapshot = name
+	o.uploaded, o.changed = &upload{name, o.applied}, false
 	o.hub.stats.snapshots.Add(1)
 	o.hub.stats.snapshotBytes.Add(int64(len(data)))
 	return nil
 }
 
+// saveState writes the state, with the snapshot that was written last.
 func (o *owned) saveState(ctx context.Context) error {
-	o.state.Schema, o.state.Account, o.state.Hub, o.state.Epoch = wire.StateSchema, o.account, o.hub.config.Name, o.lease.epoch
-	o.state.Updated, o.state.Applied, o.state.Work = time.Now().UTC(), o.applied, o.work.told(o)
-	state, err := json.Marshal(&o.state)
-	if err == nil && len(state) > wire.MaxState { // names in logs can be anything
-		o.state.Domains, o.state.Hosts = []wire.Count{}, []wire.Count{}
-		state, err = json.Marshal(&o.state)
+	state := o.state
+	state.Schema, state.Account, state.Hub, state.Epoch = wire.StateSchema, o.account, o.hub.config.Name, o.lease.epoch
+	state.Updated, state.Work = time.Now().UTC(), o.work.told(o)
+	if o.uploaded != nil {
+		state.Snapshot, state.Applied = o.uploaded.name, o.uploaded.applied
+	}
+	data, err := json.Marshal(&state)
+	if err == nil && len(data) > wire.MaxState { // names in logs can be anything
+		state.Domains, state.Hosts = []wire.Count{}, []wire.Count{}
+		data, err = json.Marshal(&state)
 	}
 	if err != nil {
 		return err
 	}
-	if err := o.lease.fenced(ctx, wire.StateKey(o.token), state); err != nil {
+	if err := o.lease.fenced(ctx, wire.StateKey(o.token), data); err != nil {
 		return err
 	}
-	shown := o.state
-	o.shown.Store(&shown)
+	o.shown.Store(&state)
 	return nil
 }
 
-// tidy removes what is in the snapshot now: messages, and the snapshot before.
+// tidy removes what is in the snapshot now: messages, unless they are of another stream than those that it counts, and the
+// snapshot before.
 func (o *owned) tidy(ctx context.Context, old string) error {
 	stream, err := o.hub.js.Stream(ctx, wire.AccountStream)
-	if err == nil && o.applied > 0 {
-		err = stream.Purge(ctx, jetstream.WithPurgeSubject(wire.AccountSubject(o.token)), jetstream.WithPurgeSequence(o.applied+1))
+	if err == nil && o.state.Applied > 0 && stream.CachedInfo().Created.Equal(o.state.Stream) {
+		err = stream.Purge(ctx, jetstream.WithPurgeSubject(wire.AccountSubject(o.token)), jetstream.WithPurgeSequence(o.state.Applied+1))
 	}
 	if err == nil && old != "" && old != o.state.Snapshot {
 		err = o.hub.store.remove(ctx, old)

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/acmeauthz/acmeauthz/account"
@@ -122,12 +123,14 @@ type Hub struct {
 	nameless  []*account.Account // whose URL is not stored with the key
 	store     store
 	tidyEvery time.Duration
+	stream    streamSighting
 
 	mu      sync.Mutex
 	leases  map[string]sighting // of all accounts, by token
 	members map[string]member   // hubs that are alive, by name
 	owned   map[string]*owned
-	beaten  time.Time // the last heartbeat that the server has
+	beaten  time.Time            // the last heartbeat that the server has
+	failed  map[string]time.Time // when an account could not be loaded
 }
 
 // A sighting is a lease as another hub wrote it, and since when it has not changed, by this hub's clock.
@@ -137,11 +140,18 @@ type sighting struct {
 	since    time.Time
 }
 
-// A member is a hub, and when it was heard last, by this hub's clock.
+// A member is a hub, when it was heard last, by this hub's clock, and how often it should be.
 type member struct {
 	keys map[string]bool
 	seen time.Time
+	beat time.Duration
 }
+
+// alive reports whether a member was heard lately: hubs may have different settings.
+func (m member) alive(h *Hub) bool { return time.Since(m.seen) < max(h.over(), 3*m.beat) }
+
+// streamEvery is how often the stream of accounts is looked at.
+const streamEvery = 30 * time.Second
 
 // New returns a hub on a server that was set up.
 func New(ctx context.Context, js jetstream.JetStream, config Config) (*Hub, error) {
@@ -149,7 +159,8 @@ func New(ctx context.Context, js jetstream.JetStream, config Config) (*Hub, erro
 		return nil, err
 	}
 	config.Name = strings.ToLower(config.Name) // as its token is
-	h := &Hub{config: config, js: js, started: time.Now(), store: store{js: js}, tidyEvery: time.Hour, leases: make(map[string]sighting), members: make(map[string]member), owned: make(map[string]*owned)}
+	h := &Hub{config: config, js: js, started: time.Now(), store: store{js: js}, tidyEvery: time.Hour, leases: make(map[string]sighting), members: make(map[string]member), owned: make(map[string]*owned), failed: make(map[string]time.Time)}
+	h.stream.every = streamEvery
 	h.keys, h.nameless = newKeys(config.Accounts)
 	var err error
 	if h.accounts, err = js.KeyValue(ctx, wire.AccountBucket); err != nil {
@@ -173,8 +184,9 @@ func (h *Hub) Run(ctx context.Context) error {
 	leases, members := make(chan jetstream.KeyValueEntry), make(chan jetstream.KeyValueEntry)
 	group.Go(func() { h.watch(ctx, h.accounts, wire.LeaseKey("*"), leases) })
 	group.Go(func() { h.watch(ctx, h.hubs, ">", members) })
-	group.Go(func() { h.every(ctx, min(h.config.life()/3, maxBeat), h.beat) })
+	group.Go(func() { h.every(ctx, h.beatEvery(), h.beat) })
 	group.Go(func() { h.every(ctx, h.config.life()/3, h.renewAll) })
+	group.Go(func() { h.every(ctx, h.stream.every, h.lookAtStream) })
 	group.Go(func() { h.tidyStore(ctx) })
 	group.Go(func() { h.findURLs(ctx) })
 	known := make(chan struct{}) // closed when the accounts that there are are known
@@ -202,6 +214,39 @@ func (h *Hub) Run(ctx context.Context) error {
 
 // maxBeat is how often a hub tells that it is alive, at least: the bucket forgets it after half a minute.
 const maxBeat = 8 * time.Second
+
+func (h *Hub) beatEvery() time.Duration { return min(h.config.life()/3, maxBeat) }
+
+// A streamSighting is when the stream of accounts was made, as it was when it was looked at last.
+type streamSighting struct {
+	every   time.Duration
+	created atomic.Int64 // nanoseconds of Unix time; 0 before the first look
+}
+
+// isAnother reports whether the stream is not the one that was made then.
+func (s *streamSighting) isAnother(created time.Time) bool {
+	now := s.created.Load()
+	return now != 0 && now != created.UnixNano()
+}
+
+// lookAtStream looks whether the stream of accounts is still the same: somebody may delete it and make it anew.
+func (h *Hub) lookAtStream(ctx context.Context) {
+	limited, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if stream, err := h.js.Stream(limited, wire.AccountStream); err == nil {
+		h.stream.created.Store(stream.CachedInfo().Created.UnixNano())
+	}
+}
+
+// giveUp notes that an account cannot be loaded here, so that another hub may try.
+func (h *Hub) giveUp(token string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.failed[token] = time.Now()
+}
+
+// forgottenAfter is after how long hubs that are gone, and failures, are forgotten.
+const forgottenAfter = time.Hour
 
 // work takes accounts and splits shards until ctx ends.
 func (h *Hub) work(ctx context.Context, known <-chan struct{}, accounts *sync.WaitGroup) {
@@ -319,7 +364,7 @@ func (h *Hub) sawMember(e jetstream.KeyValueEntry) {
 		delete(h.members, name)
 		return
 	}
-	m := member{keys: make(map[string]bool, len(s.Keys)), seen: time.Now()}
+	m := member{keys: make(map[string]bool, len(s.Keys)), seen: time.Now(), beat: time.Duration(s.Beat) * time.Millisecond}
 	for _, k := range s.Keys {
 		m.keys[k] = true
 	}
@@ -333,7 +378,7 @@ const maxKeys = 2000
 func (h *Hub) beat(ctx context.Context) {
 	s := wire.HubState{
 		Schema: wire.HubSchema, Hub: h.config.Name, Version: h.config.Version, Started: h.started.UTC(), Seen: time.Now().UTC(),
-		Keys: []string{}, Lag: h.stats.lag.Load(),
+		Keys: []string{}, Lag: h.stats.lag.Load(), Beat: h.beatEvery().Milliseconds(),
 	}
 	for _, url := range h.keys.urls() {
 		if len(s.Keys) < maxKeys {
@@ -342,6 +387,8 @@ func (h *Hub) beat(ctx context.Context) {
 	}
 	h.mu.Lock()
 	s.Accounts = len(h.owned)
+	maps.DeleteFunc(h.members, func(_ string, m member) bool { return time.Since(m.seen) > forgottenAfter })
+	maps.DeleteFunc(h.failed, func(_ string, at time.Time) bool { return time.Since(at) > forgottenAfter })
 	h.mu.Unlock()
 	data, err := json.Marshal(&s)
 	if err != nil {
@@ -380,7 +427,7 @@ func (h *Hub) best(token string) string {
 	}
 	var all []candidate
 	for name, m := range h.members {
-		if time.Since(m.seen) < h.over() || name == h.config.Name {
+		if m.alive(h) || name == h.config.Name {
 			f := fnv.New64a()
 			_, _ = f.Write([]byte(name + "\x00" + token))
 			all = append(all, candidate{name, m.keys[token], mix(f.Sum64())})
@@ -415,9 +462,9 @@ func (h *Hub) shouldLeave(token string) bool {
 	return h.best(token) != h.config.Name
 }
 
-// patience is how many times over() an account must have been nobody's until a hub takes it that is not the best: that one
+// waits is how many times over() an account must have been nobody's until a hub takes it that is not the best: that one
 // may be unable to.
-const patience = 3
+const waits = 3
 
 // takeSlots is how many accounts are taken at once.
 const takeSlots = 8
@@ -433,7 +480,10 @@ func (h *Hub) takeAll(ctx context.Context, group *sync.WaitGroup) {
 	for token, s := range h.leases {
 		taken := s.lease.Hub != "" && time.Since(s.since) < s.over(h)
 		best := h.best(token) == h.config.Name
-		if h.owned[token] == nil && !taken && (best || time.Since(s.since) > patience*s.over(h)) {
+		if time.Since(h.failed[token]) < 2*waits*s.over(h) {
+			continue // somebody else should try
+		}
+		if h.owned[token] == nil && !taken && (best || time.Since(s.since) > waits*s.over(h)) {
 			all = append(all, free{s, best})
 		}
 	}

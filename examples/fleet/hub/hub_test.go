@@ -163,7 +163,7 @@ func (b *bench) history(url string) *logparse.History {
 			return b.history(url) // a hub has made another one meanwhile
 		}
 		require.NoError(b.t, err)
-		h, err = wire.DecodeHistory(data, wire.MaxHistory)
+		h, _, err = wire.DecodeHistory(data, wire.MaxHistory)
 		require.NoError(b.t, err)
 	}
 	for m, err := range messages(b.t.Context(), b.js, wire.AccountStream, s.Applied+1, wire.AccountSubject(wire.AccountToken(url))) {
@@ -171,7 +171,7 @@ func (b *bench) history(url string) *logparse.History {
 			return b.history(url) // a hub has put them into a snapshot meanwhile
 		}
 		require.NoError(b.t, err)
-		part, err := wire.DecodeHistory(m.Data(), wire.MaxShard)
+		part, _, err := wire.DecodeHistory(m.Data(), wire.MaxShard)
 		require.NoError(b.t, err)
 		h.Merge(part)
 	}

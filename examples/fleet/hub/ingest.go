@@ -102,19 +102,19 @@ func (g *ingester) next(ctx context.Context, all jetstream.MessagesContext) (sha
 	return shards, nil
 }
 
-// heldTogether is how many records of shards are merged before they are published: it bounds memory.
-const heldTogether = 20_000
+// heldTogether is how many bytes of shards, decompressed, are merged before they are published: it bounds memory.
+const heldTogether = 16 << 20
 
 // split splits shards, and acknowledges them. If it fails those that are left are to be delivered again.
 func (g *ingester) split(ctx context.Context, shards []jetstream.Msg) error {
 	var all batch
 	for _, m := range shards {
-		parts, err := g.read(m)
+		parts, size, err := g.read(m)
 		if err != nil {
 			g.refuse(m, err)
 			continue
 		}
-		all.add(m, parts)
+		all.add(m, parts, size)
 		if all.size >= heldTogether {
 			if err := g.publish(ctx, all); err != nil {
 				return err
@@ -129,14 +129,12 @@ func (g *ingester) split(ctx context.Context, shards []jetstream.Msg) error {
 type batch struct {
 	shards []jetstream.Msg
 	each   []map[string]*logparse.History // of each shard
-	size   int                            // records
+	size   int64                          // bytes
 }
 
-func (b *batch) add(m jetstream.Msg, parts map[string]*logparse.History) {
+func (b *batch) add(m jetstream.Msg, parts map[string]*logparse.History, size int64) {
 	b.shards, b.each = append(b.shards, m), append(b.each, parts)
-	for _, part := range parts {
-		b.size += part.Records()
-	}
+	b.size += size
 }
 
 // merged is what all shards tell of each account.
@@ -194,26 +192,26 @@ func (g *ingester) acknowledge(shards []jetstream.Msg) error {
 }
 
 // read checks a shard and splits it by account. What it tells of accounts that are too many is left out.
-func (g *ingester) read(m jetstream.Msg) (map[string]*logparse.History, error) {
+func (g *ingester) read(m jetstream.Msg) (accounts map[string]*logparse.History, size int64, err error) {
 	token, ok := strings.CutPrefix(m.Subject(), wire.ShardSubject(""))
 	if !ok {
-		return nil, fmt.Errorf("its subject is %q", m.Subject())
+		return nil, 0, fmt.Errorf("its subject is %q", m.Subject())
 	}
 	host, err := wire.HostName(token)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	h, err := wire.DecodeShard(host, m.Data())
+	h, size, err := wire.DecodeShard(host, m.Data())
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	accounts := h.Split()
+	accounts = h.Split()
 	if len(accounts) > maxShardAccounts {
-		return nil, fmt.Errorf("it tells of %d accounts, more than %d", len(accounts), maxShardAccounts)
+		return nil, 0, fmt.Errorf("it tells of %d accounts, more than %d", len(accounts), maxShardAccounts)
 	}
 	for account := range accounts {
 		if !isAccount(account) {
-			return nil, fmt.Errorf("%.80q is no account URL", account)
+			return nil, 0, fmt.Errorf("%.80q is no account URL", account)
 		}
 		if err := g.admit(host, account); err != nil {
 			g.stats.leftOut.Add(1)
@@ -221,7 +219,7 @@ func (g *ingester) read(m jetstream.Msg) (map[string]*logparse.History, error) {
 			delete(accounts, account)
 		}
 	}
-	return accounts, nil
+	return accounts, size, nil
 }
 
 // maxShardAccounts is how many accounts one shard may tell of: a host has a few.

@@ -80,6 +80,7 @@ func take(ctx context.Context, js jetstream.JetStream, kv jetstream.KeyValue, hu
 	}
 	ack, err := l.publish(limited, wire.EpochKey(l.token), []byte(strconv.Quote(hub)), jetstream.WithExpectLastSequenceForSubject(l.revision, wire.KeySubject(wire.LeaseKey(l.token))))
 	if err != nil {
+		l.giveBack()
 		return nil, fmt.Errorf("the fence: %w", err)
 	}
 	l.epoch = ack.Sequence
@@ -87,6 +88,14 @@ func take(ctx context.Context, js jetstream.JetStream, kv jetstream.KeyValue, hu
 	l.last(now)
 	l.timer = time.AfterFunc(time.Until(l.until), l.expire)
 	return l, nil
+}
+
+// giveBack gives back a lease without a fence, if it can.
+func (l *lease) giveBack() {
+	ctx, cancel := context.WithTimeout(context.Background(), l.life/3)
+	defer cancel()
+	l.value.Hub = ""
+	_ = l.write(ctx)
 }
 
 // last makes the lease last for a lifetime.
@@ -167,7 +176,9 @@ func (l *lease) renew(ctx context.Context) error {
 	l.value.Renewed = sent.UTC()
 	err := l.write(limited)
 	if errors.Is(err, ErrLost) {
-		err = l.reread(limited) // this may be the renewal whose answer was lost
+		if err = l.find(limited); err == nil { // this may be the renewal whose answer was lost
+			err = l.write(limited)
+		}
 	}
 	if errors.Is(err, ErrLost) {
 		l.lose(ErrLost)
@@ -182,8 +193,8 @@ func (l *lease) renew(ctx context.Context) error {
 	return nil
 }
 
-// reread finds out whether the lease is still this one.
-func (l *lease) reread(ctx context.Context) error {
+// find finds out whether the lease is still this one, and its revision.
+func (l *lease) find(ctx context.Context) error {
 	e, err := l.kv.Get(ctx, wire.LeaseKey(l.token))
 	if err != nil {
 		return err
@@ -196,7 +207,7 @@ func (l *lease) reread(ctx context.Context) error {
 		return ErrLost
 	}
 	l.revision = e.Revision()
-	return l.write(ctx)
+	return nil
 }
 
 // release gives the lease back, so that others need not wait.
@@ -205,8 +216,17 @@ func (l *lease) release(ctx context.Context) error {
 	defer l.writing.Unlock()
 	l.timer.Stop()
 	defer l.lose(ErrLost)
+	hub := l.value.Hub
 	l.value.Hub = ""
-	return l.write(ctx)
+	err := l.write(ctx)
+	if errors.Is(err, ErrLost) { // this may be because of a renewal whose answer was lost
+		l.value.Hub = hub
+		if err = l.find(ctx); err == nil {
+			l.value.Hub = ""
+			err = l.write(ctx)
+		}
+	}
+	return err
 }
 
 // guard lets no request out when the lease is over.

@@ -33,6 +33,31 @@ func nameSubject(name string) string {
 	return namePrefix + base64.URLEncoding.EncodeToString([]byte(name))
 }
 
+// patience is how long reading or writing an object may take, by its size. Without a deadline, the library has one of seconds
+// for each chunk, and gives up; with one, an answer that is lost is waited for as long.
+func patience(size uint64) time.Duration {
+	return 30*time.Second + time.Duration(size/1e6)*time.Second
+}
+
+func (s *store) write(ctx context.Context, objects jetstream.ObjectStore, name string, data []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, patience(uint64(len(data))))
+	defer cancel()
+	_, err := objects.PutBytes(ctx, name, data)
+	return err
+}
+
+func (s *store) read(ctx context.Context, objects jetstream.ObjectStore, name string) ([]byte, error) {
+	limited, cancel := context.WithTimeout(ctx, patience(0))
+	info, err := objects.GetInfo(limited, name)
+	cancel()
+	if err != nil {
+		return nil, err
+	}
+	limited, cancel = context.WithTimeout(ctx, patience(info.Size))
+	defer cancel()
+	return objects.GetBytes(limited, name)
+}
+
 // remove removes an object, with all that is left of it. Who reads it meanwhile finds that it is not whole.
 func (s *store) remove(ctx context.Context, name string) error {
 	stream, err := s.js.Stream(ctx, storeStream)
@@ -79,10 +104,15 @@ func (s *store) look(ctx context.Context) (names []string, err error) {
 	for subject := range chunks.State.Subjects {
 		unnamed[strings.TrimPrefix(subject, chunkPrefix)] = true
 	}
+	listed, err := stream.Info(ctx, jetstream.WithSubjectFilter(namePrefix+">"))
+	if err != nil {
+		return nil, err
+	}
 	for m, err := range messages(ctx, s.js, storeStream, 1, namePrefix+">") {
 		if err != nil {
 			return nil, err
 		}
+		delete(listed.State.Subjects, m.Subject())
 		var info jetstream.ObjectInfo
 		if err := json.Unmarshal(m.Data(), &info); err != nil {
 			continue // it is nobody's of ours
@@ -95,6 +125,9 @@ func (s *store) look(ctx context.Context) (names []string, err error) {
 			continue
 		}
 		names = append(names, info.Name)
+	}
+	if len(listed.State.Subjects) > 0 {
+		return nil, errBehind // or they were removed just now: the next look will tell
 	}
 	for nuid := range unnamed {
 		if s.suspects[nuid] {

@@ -58,11 +58,16 @@ type plan struct {
 // load finds out what earlier owners have settled.
 func (s *sweeper) load(o *owned) {
 	s.planned, s.settled, s.changed, s.news = make(map[string]plan), make(map[string]string), true, true
+	var recalled logparse.History
 	for e := range o.journal.Entries() { // they are in memory
 		if i := slices.Index(settledStatuses, e.Status); e.Event == authz.EventEnd && i >= 0 {
 			s.settled[e.URL] = settledStatuses[i]
-			o.recall(e)
+			o.recall(&recalled, e)
 		}
+	}
+	if recalled.Records() > 0 {
+		o.history.Merge(&recalled)
+		o.changed = true
 	}
 }
 
@@ -70,16 +75,15 @@ func (s *sweeper) load(o *owned) {
 var settledStatuses = []string{acme.StatusDeactivated, acme.StatusValid, acme.StatusInvalid}
 
 // recall tells the history what the journal knows: an owner that was killed may not have come to that.
-func (o *owned) recall(e authz.JournalEntry) {
+func (o *owned) recall(to *logparse.History, e authz.JournalEntry) {
 	if l, known := o.history.Life(e.URL); !known || l.Over() {
 		return
 	}
-	o.history.Add(logparse.Event{
+	to.Add(logparse.Event{
 		Kind: logparse.AuthorizationSeen, Time: e.Time, Client: "fleet", Account: o.account, Host: "hub/journal",
 		Place:         logparse.Place{File: "hub/journal", Line: 1},
 		Authorization: &logparse.Authorization{URL: e.URL, Status: e.Status},
 	})
-	o.changed = true
 }
 
 // due reports whether there may be something to do.
@@ -107,6 +111,9 @@ func (s *sweeper) told(o *owned) wire.Work {
 		}
 	}
 	w.Settled = len(s.settled)
+	if o.heavy && w.Problem == "" {
+		w.Problem = fmt.Sprintf("what logs tell of it takes more than %d bytes, which is the limit (--max-authorizations); more is left out", o.maxWeight())
+	}
 	if s.dropped > 0 && w.Problem == "" {
 		w.Problem = fmt.Sprintf("it has %d authorizations, which is the limit (--max-authorizations); others were told of %d times, and are left out",
 			o.hub.config.maxAuthorizations(), s.dropped)
@@ -137,6 +144,7 @@ func (s *sweeper) job(o *owned) func(context.Context, func(sweepResult)) {
 	}
 	if s.work.Problem != "" {
 		s.news = true
+		s.next = time.Now().Add(min(time.Minute, o.hub.config.sweepEvery())) // a key may come
 		return nil
 	}
 	names, err := authz.ParseNames(policy.Names...)

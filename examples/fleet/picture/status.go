@@ -134,7 +134,7 @@ func printable(document []byte) []byte {
 func (s *Status) History(ctx context.Context, c *server.Connection) (*logparse.History, error) {
 	whole := new(logparse.History)
 	merge := func(data []byte, limit int64) error {
-		h, err := wire.DecodeHistory(data, limit)
+		h, _, err := wire.DecodeHistory(data, limit)
 		if err == nil {
 			whole.Merge(h)
 		}

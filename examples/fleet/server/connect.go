@@ -84,7 +84,10 @@ func Connect(ctx context.Context, a Access) (*Connection, error) {
 }
 
 // JetStream is the JetStream of the connection.
-func (c *Connection) JetStream() (jetstream.JetStream, error) { return jetstream.New(c.Conn) }
+// What is published without waiting, and not acknowledged in time, is given up.
+func (c *Connection) JetStream() (jetstream.JetStream, error) {
+	return jetstream.New(c.Conn, jetstream.WithPublishAsyncTimeout(10*time.Second))
+}
 
 // Close ends the connection, after what is under way was sent. Later calls do nothing.
 func (c *Connection) Close() {

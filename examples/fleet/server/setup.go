@@ -261,6 +261,26 @@ func patiently(ctx context.Context, try func() error) error {
 	}
 }
 
+// Temporary reports whether it helps to call Setup again after an error of its: servers did not answer, or a cluster was not
+// whole. Nothing of the kind helps where something there is otherwise than it should be, or has no room.
+func Temporary(err error) bool {
+	if _, ok := errors.AsType[*MismatchError](err); ok {
+		return false
+	}
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
+		return passing(api) || api.ErrorCode == jetstream.JSErrCodeJetStreamNotEnabled
+	}
+	for _, known := range []error{
+		context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrDisconnected, nats.ErrReconnectBufExceeded, nats.ErrConnectionReconnecting,
+		nats.ErrStaleConnection, jetstream.ErrNoStreamResponse, ErrUnavailable,
+	} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return false
+}
+
 // passing reports whether an error is one of a cluster that is not whole yet.
 func passing(err error) bool {
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok {

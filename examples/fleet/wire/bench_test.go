@@ -33,7 +33,7 @@ func BenchmarkShard(b *testing.B) {
 		b.Run(fmt.Sprint("read/", n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				_, _ = DecodeShard("web01", data)
+				_, _, _ = DecodeShard("web01", data)
 			}
 		})
 	}

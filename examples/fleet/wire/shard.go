@@ -39,14 +39,14 @@ func encode(h *logparse.History) (data []byte, shard bool, err error) {
 	return data, len(data) <= MaxMessage && len(plain) <= MaxShard && bytes.Count(plain, []byte{'{'}) <= maxObjects, w.Close()
 }
 
-// DecodeHistory reads what EncodeHistory returned, if it is at most limit bytes of JSON.
-func DecodeHistory(data []byte, limit int64) (*logparse.History, error) {
+// DecodeHistory reads what EncodeHistory returned, if it is at most limit bytes of JSON. The size is in bytes of JSON, too.
+func DecodeHistory(data []byte, limit int64) (h *logparse.History, size int64, err error) {
 	plain, err := decompress(data, limit)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	h := new(logparse.History)
-	return h, json.Unmarshal(plain, h)
+	h = new(logparse.History)
+	return h, int64(len(plain)), json.Unmarshal(plain, h)
 }
 
 func decompress(data []byte, limit int64) ([]byte, error) {
@@ -74,33 +74,33 @@ func MessageID(data []byte) string {
 
 // DecodeShard reads a shard that an agent sent in the name of host, which is the name, not the token. What it tells
 // must be of that host, or of hosts whose lines the host's logs carry, which are named host "/" theirs: no agent
-// speaks for another host.
-func DecodeShard(host string, data []byte) (*logparse.History, error) {
+// speaks for another host. The size is that of the shard when it was decompressed: it takes some times as much memory.
+func DecodeShard(host string, data []byte) (h *logparse.History, size int64, err error) {
 	if len(data) > MaxMessage {
-		return nil, fmt.Errorf("it has %d bytes, more than %d", len(data), MaxMessage)
+		return nil, 0, fmt.Errorf("it has %d bytes, more than %d", len(data), MaxMessage)
 	}
 	plain, err := decompress(data, MaxShard)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if n := bytes.Count(plain, []byte{'{'}); n > maxObjects {
-		return nil, fmt.Errorf("it has %d objects, more than %d", n, maxObjects)
+		return nil, 0, fmt.Errorf("it has %d objects, more than %d", n, maxObjects)
 	}
-	h := new(logparse.History)
+	h, size = new(logparse.History), int64(len(plain))
 	if err := json.Unmarshal(plain, h); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	for _, of := range h.Hosts() {
 		if of != host && !strings.HasPrefix(of, host+"/") {
-			return nil, fmt.Errorf("it tells of host %q", of)
+			return nil, 0, fmt.Errorf("it tells of host %q", of)
 		}
 	}
 	for _, file := range h.Files() {
 		if !strings.HasPrefix(file, host+":") {
-			return nil, fmt.Errorf("it tells of a log %q of another host", file)
+			return nil, 0, fmt.Errorf("it tells of a log %q of another host", file)
 		}
 	}
-	return h, nil
+	return h, size, nil
 }
 
 // FileName is the name that a log of a host has in shards, for [logparse.Place].File: path is the log's, without what

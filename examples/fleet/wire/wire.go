@@ -166,6 +166,7 @@ type HubState struct {
 	Version  string    `json:"version"`
 	Started  time.Time `json:"started"`
 	Seen     time.Time `json:"seen"`
+	Beat     int64     `json:"beat_ms"`  // how often it tells, in milliseconds
 	Keys     []string  `json:"keys"`     // tokens of the accounts whose keys it has
 	Accounts int       `json:"accounts"` // that it has
 	Lag      uint64    `json:"lag"`      // shards that no hub has split yet

@@ -61,7 +61,7 @@ func TestPieces(t *testing.T) {
 	for data, err := range Pieces(h) {
 		require.NoError(t, err)
 		require.LessOrEqual(t, len(data), MaxMessage)
-		part, err := DecodeShard("web01", data)
+		part, _, err := DecodeShard("web01", data)
 		require.NoError(t, err)
 		merged.Merge(part)
 		n++
@@ -77,11 +77,11 @@ func TestPieces(t *testing.T) {
 func TestDecodeShard(t *testing.T) {
 	data, err := EncodeHistory(history("web01", 3, 4))
 	require.NoError(t, err)
-	_, err = DecodeShard("web01", data)
+	_, _, err = DecodeShard("web01", data)
 	require.NoError(t, err)
-	_, err = DecodeShard("web02", data)
+	_, _, err = DecodeShard("web02", data)
 	require.ErrorContains(t, err, `it tells of host "web01"`)
-	_, err = DecodeShard("web", data)
+	_, _, err = DecodeShard("web", data)
 	require.Error(t, err)
 	carried, err := EncodeHistory(func() *logparse.History {
 		h := history("web01", 1, 4)
@@ -89,10 +89,10 @@ func TestDecodeShard(t *testing.T) {
 		return h
 	}())
 	require.NoError(t, err)
-	_, err = DecodeShard("web01", carried)
+	_, _, err = DecodeShard("web01", carried)
 	require.NoError(t, err)
 	for _, bad := range [][]byte{nil, []byte("x"), make([]byte, MaxMessage+1)} {
-		_, err = DecodeShard("web01", bad)
+		_, _, err = DecodeShard("web01", bad)
 		require.Error(t, err)
 	}
 }
@@ -102,7 +102,7 @@ func FuzzDecodeShard(f *testing.F) {
 	require.NoError(f, err)
 	f.Add(data)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if h, err := DecodeShard("web01", data); err == nil {
+		if h, _, err := DecodeShard("web01", data); err == nil {
 			h.Lives()
 			for _, part := range h.Split() {
 				for _, err := range Pieces(part) {
