@@ -82,7 +82,7 @@ func (p *program) hubCommand() *cli.Command {
 		&cli.DurationFlag{Name: "retention", Value: 90 * 24 * time.Hour, Usage: "`TIME` after which what is over is forgotten"},
 		&cli.IntFlag{Name: "max-accounts", Value: 10_000, Usage: "so many `ACCOUNTS` are known at most"},
 		&cli.IntFlag{Name: "max-host-accounts", Value: 100, Usage: "so many `ACCOUNTS` one host may make known"},
-		&cli.IntFlag{Name: "max-authorizations", Value: 1_000_000, Usage: "so many `AUTHORIZATIONS` of an account are kept at most, half a kilobyte each"},
+		&cli.IntFlag{Name: "max-authorizations", Value: 1_000_000, Usage: "so many `AUTHORIZATIONS` of an account are kept at most, about a kilobyte each"},
 		&cli.StringFlag{Name: "ca-roots", Usage: "`FILE` with the roots of the CA's own certificate, for a private CA"},
 		&cli.IntFlag{Name: "replicas", Usage: "so many `SERVERS` have everything: 1, 3 or 5"},
 	}, append(serverFlags(), accessFlags()...)...)

@@ -172,6 +172,10 @@ func TestPage(t *testing.T) {
 		result.runs = texts("tbody tr.row td:nth-child(4)");
 		await setHash("#view=domains&sort=leaked&dir=desc");
 		result.domains = texts("tbody tr.row td");
+		await setHash("#view=hosts&sort=leaked&dir=desc");
+		result.hosts = texts("tbody tr.row td");
+		await setHash("#view=authorizations&verdict=all&host=" + result.hosts[0]);
+		result.ofHost = rows().length;
 		await setHash("#view=nonsense&sort=nonsense&page=-7&verdict=all");
 		result.nonsense = rows().length;
 
@@ -209,6 +213,9 @@ func TestPage(t *testing.T) {
 	require.EqualValues(t, 9, result["found"])
 	require.Equal(t, []string{"20", "2", "2", "2", "1", "0", "0", "0", "0", "0", "0"}, list2(result["runs"]))
 	require.Equal(t, []string{"example.com", "27", "35"}, list2(result["domains"])[:3])
+	hosts := list2(result["hosts"])
+	require.Equal(t, []string{"twenty-names-killed", "20", "20"}, hosts[:3])
+	require.EqualValues(t, 20, result["ofHost"])
 	require.EqualValues(t, 40, result["nonsense"])
 	require.Equal(t, "#verdict=leaked&view=authorizations&sort=identifier&dir=asc", result["clickedSort"])
 	require.Equal(t, "ascending", result["ariaSort"])

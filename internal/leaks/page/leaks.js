@@ -1,6 +1,6 @@
 "use strict";
 // Draws the timeline and the tables from the report in this page. What is shown is in the page's address, after the "#":
-//   view=authorizations|runs|domains  verdict=  cause=  q=text  run=ID  domain=  when=2026-11-23  sort=column  dir=asc|desc  page=1
+//   view=authorizations|runs|domains|hosts  verdict=  cause=  q=text  run=ID  domain=  host=  when=2026-11-23  sort=column  dir=asc|desc  page=1
 // Text of the report is only ever put into text nodes, with what is not printable escaped.
 
 const report = JSON.parse(document.getElementById("report").textContent);
@@ -28,6 +28,22 @@ const clientOf = r => (r.client + " " + r.version).trim();
 const column = (key, title, value, more = {}) => ({ key, title, value, ...more });
 const badge = v => element("span", { class: "badge " + v.replace(" ", "-") }, v);
 
+// groups is a view of authorizations that are counted together, and how to see those of one group.
+const groups = (title, name, filter, rows) => ({
+  title, rows, sort: "leaked", descending: true, counted: true,
+  columns: [
+    column("key", name, g => g.key || "(not told)", { class: "main" }),
+    column("leaked", "Leaked", g => g.leaked, { class: "number" }),
+    column("authorizations", "Of", g => g.authorizations, { class: "number" }),
+    column("invalid", "Failed", g => g.invalid, { class: "number" }),
+    column("first_seen", "First seen", g => g.first_seen || "", { show: g => time(g.first_seen), class: "time" }),
+    column("last_seen", "Last seen", g => g.last_seen || "", { show: g => time(g.last_seen), class: "time" }),
+  ],
+  text: g => [g.key],
+  keep: s => g => !s.verdict || s.verdict !== "leaked" || g.leaked > 0,
+  detail: g => [["", element("a", { href: address({ view: "authorizations", [filter]: g.key, verdict: "all" }) }, "Its authorizations")]],
+});
+
 const views = {
   authorizations: {
     title: "Authorizations", rows: report.authorizations, sort: "first_seen", descending: true,
@@ -42,7 +58,7 @@ const views = {
     ],
     text: a => [nameOf(a), a.url, a.order, a.account, a.host, a.unit, a.client, a.file, a.status, a.cause, a.blame, ...a.evidence.map(place)],
     keep: s => a => (!s.verdict || s.verdict === "all" || a.verdict === s.verdict) && (!s.cause || a.cause === s.cause) &&
-      (!s.run || a.run === s.run) && (!s.domain || a.domain === s.domain) && (!s.when || (a.first_seen || "").startsWith(s.when)),
+      (!s.run || a.run === s.run) && (!s.domain || a.domain === s.domain) && (!s.host || a.host === s.host) && (!s.when || (a.first_seen || "").startsWith(s.when)),
     detail: a => {
       const r = runs.get(a.run);
       return [["authorization", a.url], ["order", a.order], ["account", a.account], ["last status", a.status],
@@ -70,20 +86,8 @@ const views = {
       [r.has_ended ? "message" : "last line", r.message],
       ["", element("a", { href: address({ view: "authorizations", run: r.id, verdict: "all" }) }, "Its authorizations")]],
   },
-  domains: {
-    title: "Domains", rows: report.summary.domains, sort: "leaked", descending: true,
-    columns: [
-      column("key", "Domain", g => g.key || "(not told)", { class: "main" }),
-      column("leaked", "Leaked", g => g.leaked, { class: "number" }),
-      column("authorizations", "Of", g => g.authorizations, { class: "number" }),
-      column("invalid", "Failed", g => g.invalid, { class: "number" }),
-      column("first_seen", "First seen", g => g.first_seen || "", { show: g => time(g.first_seen), class: "time" }),
-      column("last_seen", "Last seen", g => g.last_seen || "", { show: g => time(g.last_seen), class: "time" }),
-    ],
-    text: g => [g.key],
-    keep: s => g => !s.verdict || s.verdict !== "leaked" || g.leaked > 0,
-    detail: g => [["", element("a", { href: address({ view: "authorizations", domain: g.key, verdict: "all" }) }, "Its authorizations")]],
-  },
+  domains: groups("Domains", "Domain", "domain", report.summary.domains),
+  ...report.summary.hosts.length > 1 && { hosts: groups("Hosts", "Host", "host", report.summary.hosts) },
 };
 
 // state is what the address asks for; without anything, what leaked.
@@ -176,7 +180,7 @@ function detail(view, row) {
 
 function drawViews(s) {
   $("views").replaceChildren(...Object.entries(views).map(([key, v]) => {
-    const a = element("a", { href: address({ view: key, verdict: s.verdict, cause: key === "domains" ? "" : s.cause, q: s.q }) }, v.title + " (" + v.rows.length + ")");
+    const a = element("a", { href: address({ view: key, verdict: s.verdict, cause: v.counted ? "" : s.cause, q: s.q }) }, v.title + " (" + v.rows.length + ")");
     if (key === s.view) a.setAttribute("aria-current", "page");
     return a;
   }));
@@ -190,14 +194,14 @@ function drawFilters(s) {
   const counted = counts => Object.keys(counts).filter(k => counts[k] > 0);
   options($("verdict"), "all", counted(report.summary.verdicts), s.verdict || "all");
   options($("cause"), "", [...new Set(report.authorizations.map(a => a.cause).filter(Boolean))].sort(), s.cause || "");
-  $("cause").disabled = s.view === "domains";
+  $("cause").disabled = views[s.view].counted === true;
   if (document.activeElement !== $("q")) $("q").value = s.q || "";
 }
 
 function drawPages(s, n, start, page, pages) {
   const chips = $("chips"), list = $("pages");
   chips.replaceChildren(n === 0 ? "none" : (start + 1) + " to " + Math.min(n, start + pageSize) + " of " + n);
-  for (const key of ["run", "domain", "when"]) {
+  for (const key of ["run", "domain", "host", "when"]) {
     if (s[key]) chips.append(element("a", { href: address({ ...s, page: "", [key]: "" }) }, key + " " + s[key] + " ✕"));
   }
   list.replaceChildren();
