@@ -25,6 +25,7 @@ func (p *program) agentCommand() *cli.Command {
 		nameFlag("this host in the fleet"),
 		&cli.StringFlag{Name: "state-dir", Value: stateDir("agent"), Usage: "`DIR` of the agent's own"},
 		&cli.Int64Flag{Name: "spool-limit", Value: 256 << 20, Usage: "`BYTES` that may wait for the server"},
+		&cli.DurationFlag{Name: "heartbeat", Value: 15 * time.Second, Usage: "`TIME` between two heartbeats, at most 2m; a host is silent after 5m"},
 		&cli.StringFlag{Name: "account", Usage: "account `URL` that is assumed where logs do not tell it"},
 		&cli.BoolFlag{Name: "once", Usage: "read what there is, send it, and end: for cron"},
 	}, accessFlags()...)
@@ -44,9 +45,12 @@ func (p *program) agent(ctx context.Context, c *cli.Command) (err error) {
 	if len(c.StringSlice("logs")) == 0 {
 		return usageError{errors.New("no logs are named: fleet agent --logs '/var/log/letsencrypt/letsencrypt.log'")}
 	}
+	if every := c.Duration("heartbeat"); every < time.Second || every > 2*time.Minute {
+		return usageError{fmt.Errorf("--heartbeat is 1s to 2m, not %v", every)}
+	}
 	follower, err := agent.New(agent.Config{
 		Host: c.String("name"), Logs: c.StringSlice("logs"), StateDir: c.String("state-dir"), SpoolLimit: c.Int64("spool-limit"),
-		Account: c.String("account"), Version: version(), Logger: log,
+		Account: c.String("account"), Heartbeat: c.Duration("heartbeat"), Version: version(), Logger: log,
 	})
 	if err != nil {
 		return err

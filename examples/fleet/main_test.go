@@ -46,13 +46,14 @@ func TestUsage(t *testing.T) {
 	bad := filepath.Join(dir, "policy.json")
 	require.NoError(t, os.WriteFile(bad, []byte(`[{"policy": "burn"}]`), 0o600))
 	for want, args := range map[string][]string{
-		"no logs are named":                {"agent", "--name", "web01"},
-		"--log-level \"loud\" is none of":  {"hub", "--log-level", "loud"},
-		"needs a directory: --store":       {"server"},
-		"policy \"burn\" is none of":       {"hub", "--policy", bad},
-		"no such file":                     {"hub", "--policy", filepath.Join(dir, "nope")},
-		"flag provided but not defined":    {"status", "--nope"},
-		"the name of a host has no spaces": {"agent", "--name", "web 01", "--logs", "x"},
+		"no logs are named":                   {"agent", "--name", "web01"},
+		"--log-level \"loud\" is none of":     {"hub", "--log-level", "loud"},
+		"--heartbeat is 1s to 2m, not 1h0m0s": {"agent", "--name", "web01", "--logs", "x", "--heartbeat", "1h"},
+		"needs a directory: --store":          {"server"},
+		"policy \"burn\" is none of":          {"hub", "--policy", bad},
+		"no such file":                        {"hub", "--policy", filepath.Join(dir, "nope")},
+		"flag provided but not defined":       {"status", "--nope"},
+		"the name of a host has no spaces":    {"agent", "--name", "web 01", "--logs", "x"},
 	} {
 		var out, errors bytes.Buffer
 		require.Equal(t, exitUsage, run(t.Context(), append([]string{"fleet"}, args...), &out, &errors), errors.String())

@@ -81,6 +81,10 @@ type Config struct {
 	// Poll is how often the logs are looked at; zero is a second.
 	Poll time.Duration
 
+	// Heartbeat is how often the agent says how it fares; zero is 15 seconds. A
+	// host that says nothing for five minutes is taken to be silent.
+	Heartbeat time.Duration
+
 	// Version is told to people.
 	Version string
 
@@ -489,7 +493,7 @@ func (a *Agent) unwell() string {
 
 // beat sends heartbeats until ctx ends.
 func (a *Agent) beat(ctx context.Context, p Publisher) {
-	tick := time.NewTicker(heartbeatEvery)
+	tick := time.NewTicker(cmp.Or(a.config.Heartbeat, heartbeatEvery))
 	defer tick.Stop()
 	first := time.After(time.Second)
 	for {

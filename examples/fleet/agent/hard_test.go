@@ -1113,3 +1113,22 @@ func TestCapitals(t *testing.T) {
 	require.NoError(t, a.Once(t.Context(), h.server)) // which decodes it as a hub does
 	require.Equal(t, []string{"web01"}, h.server.h.Hosts())
 }
+
+// TestHeartbeat says how the agent fares as often as it is told to.
+func TestHeartbeat(t *testing.T) {
+	h := newHost(t)
+	a, err := New(Config{Host: "web01", Logs: []string{h.log}, StateDir: t.TempDir(), Heartbeat: 20 * time.Millisecond})
+	require.NoError(t, err)
+	defer a.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx, h.server) }()
+	require.Eventually(t, func() bool {
+		h.server.mu.Lock()
+		defer h.server.mu.Unlock()
+		return len(h.server.beats) >= 5
+	}, 10*time.Second, 10*time.Millisecond)
+	cancel()
+	require.NoError(t, <-ended)
+}
