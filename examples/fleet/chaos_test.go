@@ -26,12 +26,12 @@ import (
 
 // How large the storm is. The long form that README.md tells of:
 //
-//	go test . -run TestChaos -v -timeout 30m -chaos 50000 -chaos.hosts 200 -chaos.accounts 20 -chaos.kills 20 -chaos.every 8s -chaos.pace 150
+//	go test . -run TestChaos -v -timeout 30m -chaos 50000 -chaos.hosts 200 -chaos.accounts 20 -chaos.kills 20 -chaos.every 8s -chaos.pace 150 -chaos.servers 1
 var (
 	chaosSize     = flag.Int("chaos", 1000, "authorizations in the chaos test")
 	chaosHosts    = flag.Int("chaos.hosts", 10, "hosts, each with an agent")
 	chaosAccounts = flag.Int("chaos.accounts", 4, "accounts, of whose hosts each is shared")
-	chaosServers  = flag.Int("chaos.servers", 1, "servers; three are a cluster")
+	chaosServers  = flag.Int("chaos.servers", 0, "servers; three are a cluster; 0 is one, and a cluster beside it")
 	chaosKills    = flag.Int("chaos.kills", 5, "how often a hub or the server is killed")
 	chaosEvery    = flag.Duration("chaos.every", 2*time.Second, "how long until something else goes wrong, on average")
 	chaosPace     = flag.Int("chaos.pace", 60, "requests per second of a hub at the CA")
@@ -67,6 +67,15 @@ type mend struct {
 // twice; budgets and pace were kept; and each account had one owner at every moment, by the CA's own log.
 func TestChaos(t *testing.T) {
 	t.Parallel()
+	for _, servers := range []int{1, 3} {
+		if *chaosServers == 0 || *chaosServers == servers {
+			t.Run(fmt.Sprint(servers), func(t *testing.T) { testChaos(t, servers) })
+		}
+	}
+}
+
+func testChaos(t *testing.T, servers int) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("it takes a minute")
 	}
@@ -76,7 +85,7 @@ func TestChaos(t *testing.T) {
 	}
 	t.Logf("replay with -chaos.seed %d", seed)
 	s := &storm{
-		fleetOfProcesses: newFleetOfProcesses(t, *chaosServers, *chaosAccounts, *chaosHosts, fakeca.Config{Latency: 5 * time.Millisecond, FailureLimit: budget}),
+		fleetOfProcesses: newFleetOfProcesses(t, servers, *chaosAccounts, *chaosHosts, fakeca.Config{Latency: 5 * time.Millisecond, FailureLimit: budget}),
 		random:           rand.New(rand.NewPCG(seed, 1)), kills: map[string]int{}, other: map[string]int{}, most: map[string]int64{},
 	}
 	s.begin()
