@@ -44,7 +44,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := &cli.Command{
 		Name: "fleet", Usage: "leaked ACME authorizations of many hosts, found, explained and settled",
 		Writer: stdout, ErrWriter: stderr, Version: version(),
-		Commands:       []*cli.Command{p.agentCommand(), p.hubCommand(), p.serverCommand(), p.statusCommand(), p.reportCommand(), p.permissionsCommand(), p.nkeyCommand(), p.demoCommand()},
+		Commands:       p.commands(),
 		OnUsageError:   func(_ context.Context, _ *cli.Command, err error, _ bool) error { return usageError{err} },
 		ExitErrHandler: func(context.Context, *cli.Command, error) {},
 	}
@@ -61,6 +61,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintf(stderr, "fleet: %s\n", wire.Clean(err.Error()))
 	return exitFailed
+}
+
+func (p *program) commands() []*cli.Command {
+	return []*cli.Command{p.agentCommand(), p.hubCommand(), p.serverCommand(), p.statusCommand(), p.reportCommand(), p.permissionsCommand(), p.nkeyCommand(), p.demoCommand()}
 }
 
 type program struct{ stdout, stderr io.Writer }
