@@ -287,8 +287,10 @@ func (s *storm) settled() {
 	defer cancel()
 	var last string
 	for {
-		status, _, err := s.look(ctx, false)
-		waiting, e := s.waiting(ctx)
+		limited, cancel := context.WithTimeout(ctx, 5*time.Second) // a question that is lost is not answered later
+		status, _, err := s.look(limited, false)
+		waiting, e := s.waiting(limited)
+		cancel()
 		if err = errors.Join(err, e); err == nil {
 			known, done, deferred, verdicts := 0, 0, 0, 0
 			for _, a := range status.Accounts {

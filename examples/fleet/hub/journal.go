@@ -254,7 +254,9 @@ func (j *journal) read(ctx context.Context) (state []byte, err error) {
 // has, or there is an error.
 func messages(ctx context.Context, js jetstream.JetStream, stream string, from uint64, subjects ...string) iter.Seq2[jetstream.Msg, error] {
 	return func(yield func(jetstream.Msg, error) bool) {
-		c, err := js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
+		limited, cancel := context.WithTimeout(ctx, 2*fetchWait) // a request that is lost while there is no leader is not answered later
+		defer cancel()
+		c, err := js.CreateConsumer(limited, stream, jetstream.ConsumerConfig{
 			FilterSubjects: subjects, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1),
 			AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: time.Minute,
 		})

@@ -141,6 +141,9 @@ func (s *store) look(ctx context.Context) (names []string, err error) {
 	return names, nil
 }
 
+// lookTime bounds a look at the store.
+const lookTime = 2 * time.Minute
+
 // tidyStore looks at the store now and then until ctx ends, and hands the owners the names of their objects.
 func (h *Hub) tidyStore(ctx context.Context) {
 	tick := time.NewTicker(h.tidyEvery)
@@ -151,7 +154,7 @@ func (h *Hub) tidyStore(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		limited, cancel := context.WithTimeout(ctx, h.tidyEvery)
+		limited, cancel := context.WithTimeout(ctx, lookTime)
 		names, err := h.store.look(limited)
 		cancel()
 		if err != nil && ctx.Err() == nil {
