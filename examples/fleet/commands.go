@@ -83,12 +83,12 @@ func (p *program) hubCommand() *cli.Command {
 		&cli.DurationFlag{Name: "recent", Value: time.Hour, Usage: "`TIME` after its last line for which a client may be at work"},
 		&cli.DurationFlag{Name: "lease", Value: 15 * time.Second, Usage: "`TIME` after which the accounts of a hub that is gone are another's"},
 		&cli.DurationFlag{Name: "save-every", Value: 15 * time.Second, Usage: "`TIME` between snapshots"},
-		&cli.DurationFlag{Name: "retention", Value: 90 * 24 * time.Hour, Usage: "`TIME` after which what is over is forgotten"},
+		&cli.DurationFlag{Name: "retention", Value: 90 * 24 * time.Hour, DefaultText: "90 days, 2160h", Usage: "`TIME` after which what is over is forgotten"},
 		&cli.IntFlag{Name: "max-accounts", Value: 10_000, Usage: "so many `ACCOUNTS` are known at most"},
 		&cli.IntFlag{Name: "max-host-accounts", Value: 100, Usage: "so many `ACCOUNTS` one host may make known"},
 		&cli.IntFlag{Name: "max-authorizations", Value: 1_000_000, Usage: "so many `AUTHORIZATIONS` of an account are kept at most, about a kilobyte each"},
 		&cli.StringFlag{Name: "ca-roots", Usage: "`FILE` with the roots of the CA's own certificate, for a private CA"},
-		&cli.IntFlag{Name: "replicas", Usage: "so many `SERVERS` have everything: 1, 3 or 5"},
+		&cli.IntFlag{Name: "replicas", DefaultText: "as it is, and 1 at first", Usage: "so many `SERVERS` have everything: 1, 3 or 5"},
 	}, append(serverFlags(), accessFlags()...)...)
 	return &cli.Command{Name: "hub", Usage: "merge what agents send, and do something about what leaked", Flags: flags, Action: p.hub}
 }
@@ -106,6 +106,9 @@ func (p *program) hub(ctx context.Context, c *cli.Command) error {
 	a, err := p.access(c, config.Name, log)
 	if err != nil {
 		return err
+	}
+	if c.IsSet("nats") && (c.IsSet("store") || c.IsSet("nats-config")) {
+		return usageError{errors.New("--nats names a server that runs, and --store or --nats-config are for one in this process: give one of them")}
 	}
 	if len(a.URLs) == 0 {
 		s, err := p.start(ctx, c, log)
@@ -164,7 +167,7 @@ func (p *program) hubConfig(c *cli.Command) (hub.Config, error) {
 	if name := c.String("policy"); name != "" {
 		f, err := os.Open(name)
 		if err != nil {
-			return config, usageError{err}
+			return config, usageError{fmt.Errorf("--policy: %w", err)}
 		}
 		defer f.Close()
 		if config.Policies, err = hub.ReadPolicies(f); err != nil {
@@ -174,7 +177,7 @@ func (p *program) hubConfig(c *cli.Command) (hub.Config, error) {
 	if name := c.String("profiles"); name != "" {
 		f, err := os.Open(name)
 		if err != nil {
-			return config, usageError{err}
+			return config, usageError{fmt.Errorf("--profiles: %w", err)}
 		}
 		defer f.Close()
 		if config.Profiles, err = authz.ReadProfiles(f); err != nil {
@@ -209,6 +212,7 @@ func (p *program) look(ctx context.Context, c *cli.Command) (*picture.Status, *s
 		connection.Close()
 		return nil, nil, err
 	}
+	s.SilentAfter = c.Duration("silent")
 	return s, connection, nil
 }
 

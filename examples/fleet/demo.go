@@ -275,6 +275,6 @@ func (d *demo) report(ctx context.Context, c *server.Connection, s *picture.Stat
 	if err := replace.File(d.path("leaks.html"), func(w io.Writer) error { return page.WriteHTML(w, "fleet demo "+version()) }); err != nil {
 		return err
 	}
-	d.say("\nAt the CA, %d of %d are deactivated, each once. The page is in %s", d.settled(), d.names, d.path("leaks.html"))
+	d.say("\nAt the CA, %d of %d are deactivated, each once. The page is in %s.\nThat directory stays, and may be removed.", d.settled(), d.names, d.path("leaks.html"))
 	return nil
 }

@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -48,19 +47,42 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		OnUsageError:   func(_ context.Context, _ *cli.Command, err error, _ bool) error { return usageError{err} },
 		ExitErrHandler: func(context.Context, *cli.Command, error) {},
 	}
+	root.Action = func(_ context.Context, c *cli.Command) error {
+		if c.Args().Present() {
+			return usageError{fmt.Errorf("there is no command %q", c.Args().First())}
+		}
+		return cli.ShowRootCommandHelp(c)
+	}
+	see := "fleet --help"
 	for _, c := range root.Commands {
 		c.OnUsageError = root.OnUsageError
+		if len(args) > 1 && c.Name == args[1] {
+			see = "fleet " + c.Name + " --help"
+		}
+		if c.Name != "nkey" && c.Name != "status" { // these look themselves
+			c.Action = withoutArguments(c.Action)
+		}
 	}
 	err := root.Run(ctx, args)
 	switch wrong, ok := errors.AsType[usageError](err); {
 	case err == nil:
 		return 0
 	case ok:
-		fmt.Fprintf(stderr, "fleet: %s\n  See: fleet --help\n", wire.Clean(wrong.Error()))
+		fmt.Fprintf(stderr, "fleet: %s\n  See: %s\n", wire.Clean(wrong.Error()), see)
 		return exitUsage
 	}
 	fmt.Fprintf(stderr, "fleet: %s\n", wire.Clean(err.Error()))
 	return exitFailed
+}
+
+// withoutArguments refuses arguments that are no flags: a pattern without quotes becomes some, and its files would be left out.
+func withoutArguments(do cli.ActionFunc) cli.ActionFunc {
+	return func(ctx context.Context, c *cli.Command) error {
+		if c.Args().Present() {
+			return usageError{fmt.Errorf("%s takes no argument %q: quote patterns, and repeat flags that may be repeated", c.Name, c.Args().First())}
+		}
+		return do(ctx, c)
+	}
 }
 
 func (p *program) commands() []*cli.Command {
@@ -82,11 +104,15 @@ func accessFlags() []cli.Flag {
 		&cli.StringFlag{Name: "nats", Sources: cli.EnvVars("FLEET_NATS"), Usage: "`URLS` of NATS servers, with commas between them"},
 		&cli.StringFlag{Name: "creds", Sources: cli.EnvVars("FLEET_CREDS"), Usage: "`FILE` with NATS credentials (.creds)"},
 		&cli.StringFlag{Name: "nkey", Sources: cli.EnvVars("FLEET_NKEY"), Usage: "`FILE` with an nkey seed"},
-		&cli.StringFlag{Name: "tls-ca", Usage: "`FILE` with the roots of the servers' certificates"},
-		&cli.StringFlag{Name: "tls-cert", Usage: "`FILE` with the client's certificate"},
-		&cli.StringFlag{Name: "tls-key", Usage: "`FILE` with its key"},
-		&cli.StringFlag{Name: "log-level", Value: "info", Usage: "`LEVEL` of the log on standard error: debug, info, warn, error"},
+		&cli.StringFlag{Name: "tls-ca", Sources: cli.EnvVars("FLEET_TLS_CA"), Usage: "`FILE` with the roots of the servers' certificates"},
+		&cli.StringFlag{Name: "tls-cert", Sources: cli.EnvVars("FLEET_TLS_CERT"), Usage: "`FILE` with the client's certificate"},
+		&cli.StringFlag{Name: "tls-key", Sources: cli.EnvVars("FLEET_TLS_KEY"), Usage: "`FILE` with its key"},
+		logFlag(),
 	}
+}
+
+func logFlag() cli.Flag {
+	return &cli.StringFlag{Name: "log-level", Value: "info", Usage: "`LEVEL` of the log on standard error: debug, info, warn, error"}
 }
 
 func (p *program) logger(c *cli.Command) (*slog.Logger, error) {
@@ -118,12 +144,12 @@ func (p *program) access(c *cli.Command, name string, log *slog.Logger) (server.
 
 func nameFlag(of string) cli.Flag {
 	host, _ := os.Hostname()
-	return &cli.StringFlag{Name: "name", Value: strings.ToLower(host), Usage: "`NAME` of " + of}
+	return &cli.StringFlag{Name: "name", Sources: cli.EnvVars("FLEET_NAME"), Value: strings.ToLower(host), Usage: "`NAME` of " + of}
 }
 
 // readerFlag is the name of who looks on, which a server with permissions asks for.
 func readerFlag() cli.Flag {
-	return &cli.StringFlag{Name: "name", Usage: "`NAME` of this reader, as the server's permissions have it"}
+	return &cli.StringFlag{Name: "name", Sources: cli.EnvVars("FLEET_NAME"), Usage: "`NAME` of this reader, as the server's permissions have it"}
 }
 
 // serverFlags say how a server in the process runs.
@@ -138,7 +164,11 @@ func serverFlags() []cli.Flag {
 // start starts the server in the process.
 func (p *program) start(ctx context.Context, c *cli.Command, log *slog.Logger) (*server.Server, error) {
 	if c.String("store") == "" && c.String("nats-config") == "" {
-		return nil, usageError{errors.New("the server in the process needs a directory: --store DIR; or name a server: --nats URL")}
+		where := "the server needs a directory: --store DIR"
+		if c.Name != "server" {
+			where += "; or name one that runs: --nats URL"
+		}
+		return nil, usageError{errors.New(where)}
 	}
 	o := server.Options{StoreDir: c.String("store"), ConfigFile: c.String("nats-config"), Logger: log}
 	if c.IsSet("listen") || o.ConfigFile == "" {
@@ -148,7 +178,7 @@ func (p *program) start(ctx context.Context, c *cli.Command, log *slog.Logger) (
 }
 
 func (p *program) serverCommand() *cli.Command {
-	flags := append(serverFlags(), &cli.IntFlag{Name: "replicas", Value: 1, Usage: "so many `SERVERS` have everything: 1, 3 or 5"}, accessFlags()[6])
+	flags := append(serverFlags(), logFlag())
 	return &cli.Command{Name: "server", Usage: "run a NATS server for a fleet", Flags: flags, Action: func(ctx context.Context, c *cli.Command) error {
 		log, err := p.logger(c)
 		if err != nil {
@@ -206,5 +236,5 @@ func stateDir(name string) string {
 	if dir := os.Getenv("STATE_DIRECTORY"); dir != "" { // systemd's
 		return dir
 	}
-	return filepath.Join("/var/lib/acmeauthz-fleet", name)
+	return "/var/lib/acmeauthz-fleet-" + name
 }

@@ -69,7 +69,7 @@ func newSite(t *testing.T, document string) *site {
 	}
 	conf, err := os.ReadFile("nats/fleet.conf")
 	require.NoError(t, err)
-	s.write("nats/fleet.conf", here.Replace(string(conf)))
+	s.write("fleet.conf", here.Replace(string(conf)))
 	return s
 }
 

@@ -28,6 +28,7 @@ func (p *program) statusCommand() *cli.Command {
 		&cli.BoolFlag{Name: "check", Usage: "for monitoring: print a line for each reason to look at the fleet. It exits with 0 if there is none; with 1 if no hub is alive, " +
 			"a host is silent, or an account, host or hub has a problem, and if the server cannot be asked; with 2 if the command line is wrong"},
 		&cli.BoolFlag{Name: "schema", Usage: "print the JSON Schema of --json"},
+		&cli.DurationFlag{Name: "silent", Value: picture.Silent, Usage: "`TIME` after which a host that says nothing stands out: more than agents with --once leave between two runs"},
 		readerFlag(),
 	}, accessFlags()...)
 	return &cli.Command{Name: "status", Usage: "say how the fleet fares", Flags: flags, Action: p.status}
@@ -115,7 +116,7 @@ func (p *program) watchStatus(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	asker := &asker{connect: func(ctx context.Context) (*server.Connection, error) { return server.Connect(ctx, a) }}
+	asker := &asker{silent: c.Duration("silent"), connect: func(ctx context.Context) (*server.Connection, error) { return server.Connect(ctx, a) }}
 	defer asker.close()
 	w := &watcher{
 		look: asker.look, interval: c.Duration("interval"), out: p.stdout, errors: p.stderr, screen: screen, now: time.Now,
@@ -130,6 +131,7 @@ const lookTime = 15 * time.Second
 // An asker asks the server, over a connection that it makes anew if it must.
 type asker struct {
 	connect    func(context.Context) (*server.Connection, error)
+	silent     time.Duration
 	connection *server.Connection
 }
 
@@ -150,7 +152,11 @@ func (a *asker) look(ctx context.Context) (*picture.Status, error) {
 		}
 		return nil, errors.New("no connection")
 	}
-	return picture.Look(ctx, a.connection, time.Now())
+	s, err := picture.Look(ctx, a.connection, time.Now())
+	if err == nil {
+		s.SilentAfter = a.silent
+	}
+	return s, err
 }
 
 func (a *asker) close() {

@@ -40,9 +40,18 @@ import (
 type logger = *slog.Logger
 
 // A Publisher hands messages to the server, and returns when that has them. An error with a method Permanent that returns
-// true means that this message will never be taken.
+// true means that this message will never be taken; one with a method Forbidden, that none of this agent's will be.
 type Publisher interface {
 	Publish(ctx context.Context, subject, messageID string, data []byte) error
+}
+
+// forbidden reports whether the server lets this agent send nothing, as it is now.
+func forbidden(err error) bool {
+	f, ok := errors.AsType[interface {
+		error
+		Forbidden() bool
+	}](err)
+	return ok && f.Forbidden()
 }
 
 func permanent(err error) bool {
@@ -131,6 +140,12 @@ func New(c Config) (*Agent, error) {
 	token, err := wire.HostToken(c.Host)
 	if err != nil {
 		return nil, err
+	}
+	if c.StateDir == "" {
+		return nil, errors.New("agent: the state directory is not named")
+	}
+	if dir, err := filepath.Abs(c.StateDir); err == nil {
+		c.StateDir = dir // it is named to people
 	}
 	c.Host = strings.ToLower(c.Host) // as its token is, to which the hubs hold what is told
 	if len(c.Logs) == 0 {
@@ -439,11 +454,13 @@ func (a *Agent) Once(ctx context.Context, p Publisher) error {
 	case n > 0 && ctx.Err() != nil:
 		return fmt.Errorf("agent: %d bytes were not sent, and wait in %s: %w", n, a.spool.dir, context.Cause(ctx))
 	case n > 0:
-		return fmt.Errorf("agent: %d bytes were not sent, and wait in %s: the server refuses them", n, a.spool.dir)
+		return fmt.Errorf("agent: %d bytes were not sent, and wait in %s: %s", n, a.spool.dir, cmp.Or(a.spool.problem(), "the server refuses them"))
 	case unread != nil:
 		return fmt.Errorf("agent: not all was read: %w", unread)
 	case a.unwell() != "":
 		return fmt.Errorf("agent: %s", a.unwell())
+	case a.spool.problem() != "":
+		return fmt.Errorf("agent: %s", a.spool.problem())
 	}
 	return nil
 }

@@ -476,7 +476,7 @@ func TestServerAway(t *testing.T) {
 	h.drain()
 	require.Zero(t, h.agent.spool.waiting())
 	h.agent.note()
-	require.Contains(t, h.agent.state.Problem, "the server has refused 1 shards")
+	require.Contains(t, h.agent.state.Problem, "the server has refused some shards (1)")
 	kept, err := os.ReadDir(h.agent.spool.refused)
 	require.NoError(t, err)
 	require.Len(t, kept, 1)

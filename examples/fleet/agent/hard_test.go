@@ -730,10 +730,10 @@ func TestSpoolDamage(t *testing.T) {
 		waiting int // shards
 		sent    int
 	}{
-		"removed":    {os.Remove, "1 shards were lost in the spool", 0, 0, 2},
-		"cut":        {func(path string) error { return os.Truncate(path, 10) }, "1 shards were lost in the spool", 1, 0, 2},
-		"empty":      {func(path string) error { return os.Truncate(path, 0) }, "1 shards were lost in the spool", 1, 0, 2},
-		"unreadable": {func(path string) error { return errors.Join(os.Rename(path, path+"~"), os.Mkdir(path, 0o700)) }, "1 shards cannot be sent now", 0, 1, 2},
+		"removed":    {os.Remove, "some shards (1) were lost in the spool", 0, 0, 2},
+		"cut":        {func(path string) error { return os.Truncate(path, 10) }, "some shards (1) were lost in the spool", 1, 0, 2},
+		"empty":      {func(path string) error { return os.Truncate(path, 0) }, "some shards (1) were lost in the spool", 1, 0, 2},
+		"unreadable": {func(path string) error { return errors.Join(os.Rename(path, path+"~"), os.Mkdir(path, 0o700)) }, "some shards (1) cannot be sent now", 0, 1, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHost(t)
@@ -793,7 +793,7 @@ func TestRefusedAll(t *testing.T) {
 	h.server.fail = nil
 	h.start() // a person has put the permissions right, and what was aside back
 	h.agent.note()
-	require.Contains(t, h.agent.state.Problem, "100 shards that could not be sent are in "+h.agent.spool.refused)
+	require.Contains(t, h.agent.state.Problem, "some shards (100) that could not be sent are in "+h.agent.spool.refused)
 	for _, f := range kept {
 		require.NoError(t, os.Rename(filepath.Join(h.agent.spool.refused, f.Name()), filepath.Join(h.agent.spool.dir, f.Name())))
 	}
@@ -1131,4 +1131,27 @@ func TestHeartbeat(t *testing.T) {
 	}, 10*time.Second, 10*time.Millisecond)
 	cancel()
 	require.NoError(t, <-ended)
+}
+
+// forbiddenError is what a server says to who may not send.
+type forbiddenError struct{ error }
+
+func (forbiddenError) Forbidden() bool { return true }
+
+// TestForbidden keeps what the server lets it not send, until it does.
+func TestForbidden(t *testing.T) {
+	h := newHost(t)
+	h.write(recorded(t))
+	h.start()
+	h.server.fail = func(string) error { return forbiddenError{errors.New("permissions violation")} }
+	err := h.agent.Once(t.Context(), h.server)
+	require.ErrorContains(t, err, "is the name that of its nkey")
+	require.Contains(t, h.agent.state.Problem, "is the name that of its nkey")
+	require.Positive(t, h.agent.spool.waiting())
+	h.start()
+	h.server.fail = nil
+	require.NoError(t, h.agent.Once(t.Context(), h.server))
+	require.Zero(t, h.agent.spool.waiting())
+	require.Equal(t, h.whole(), verdicts(&h.server.h))
+	require.Empty(t, h.agent.state.Problem)
 }

@@ -34,6 +34,7 @@ type spool struct {
 
 	aside            int // files that were set aside before
 	refusals, spoilt int // messages
+	forbidden        bool
 }
 
 // A shardFile is a file of the spool.
@@ -249,8 +250,15 @@ func (s *spool) send(ctx context.Context, p Publisher, subject string, once bool
 		switch {
 		case err == nil:
 			s.sent(f)
+			s.forbid(false)
 			wait = firstPause
 			continue
+		case forbidden(err):
+			s.forbid(true)
+			if once {
+				s.log.Error("the server lets this agent send nothing", "error", err)
+				return
+			}
 		case permanent(err):
 			s.log.Error("the server refuses a shard", "file", f.name, "error", err)
 			s.setAside(f, &s.refusals)
@@ -267,6 +275,13 @@ func (s *spool) send(ctx context.Context, p Publisher, subject string, once bool
 	}
 }
 
+// forbid notes whether the server lets this agent send.
+func (s *spool) forbid(is bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forbidden = is
+}
+
 func (s *spool) count(n *int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -278,14 +293,16 @@ func (s *spool) problem() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
+	case s.forbidden:
+		return "the server lets this agent send nothing: is the name that of its nkey or credentials, and are its permissions there?"
 	case s.refusals > 0:
-		return fmt.Sprintf("the server has refused %d shards; they are in %s", s.refusals, s.refused)
+		return fmt.Sprintf("the server has refused some shards (%d); they are in %s", s.refusals, s.refused)
 	case s.spoilt > 0:
-		return fmt.Sprintf("%d shards were lost in the spool; what is left of them is in %s", s.spoilt, s.refused)
+		return fmt.Sprintf("some shards (%d) were lost in the spool; what is left of them is in %s", s.spoilt, s.refused)
 	case len(s.later) > 0:
-		return fmt.Sprintf("%d shards cannot be sent now; they are in %s", len(s.later), s.dir)
+		return fmt.Sprintf("some shards (%d) cannot be sent now; they are in %s", len(s.later), s.dir)
 	case s.aside > 0:
-		return fmt.Sprintf("%d shards that could not be sent are in %s", s.aside, s.refused)
+		return fmt.Sprintf("some shards (%d) that could not be sent are in %s", s.aside, s.refused)
 	}
 	return ""
 }

@@ -19,7 +19,7 @@ func (s *Status) Reasons() []string {
 	}
 	alive := false
 	for _, h := range s.Hubs {
-		alive = alive || !s.silent(h.Seen)
+		alive = alive || !s.hubSilent(h)
 		if note := s.hubNote(h); note != "" {
 			reason("hub %s: %s", h.Hub, note)
 		}

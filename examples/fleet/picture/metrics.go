@@ -39,7 +39,7 @@ func NewCollector(stats func() hub.Stats) *Collector {
 		counter("shard_bytes_total", "Bytes of the shards that were split.", func(s hub.Stats) int64 { return s.Bytes }),
 		counter("merged_total", "Parts of accounts that were merged.", func(s hub.Stats) int64 { return s.Merged }),
 		counter("snapshots_total", "Snapshots of accounts that were made.", func(s hub.Stats) int64 { return s.Snapshots }),
-		counter("snapshot_bytes_total", "Bytes of these snapshots.", func(s hub.Stats) int64 { return s.SnapshotBytes }),
+		counter("snapshot_bytes_total", "Bytes of the snapshots that were made.", func(s hub.Stats) int64 { return s.SnapshotBytes }),
 		counter("takeovers_total", "Accounts taken from hubs that were gone.", func(s hub.Stats) int64 { return s.Takeovers }),
 		counter("renewals_failed_total", "Renewals of leases that failed.", func(s hub.Stats) int64 { return s.RenewalsFailed }),
 		counter("settled_total", "Authorizations that this hub has settled.", func(s hub.Stats) int64 { return s.Settled }),

@@ -32,6 +32,9 @@ type Status struct {
 	Hosts    []wire.Heartbeat    `json:"hosts"`    // by name
 	Hubs     []wire.HubState     `json:"hubs"`     // by name
 	Accounts []wire.AccountState `json:"accounts"` // with the most leaks first
+
+	// SilentAfter is after how long a host that says nothing stands out; zero is Silent.
+	SilentAfter time.Duration `json:"-"`
 }
 
 // Look reads the buckets. It needs the right to read them only.

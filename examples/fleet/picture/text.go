@@ -83,7 +83,7 @@ func (s *Status) summary(c *canvas) {
 		total, leaks, settled = total+a.Authorizations, leaks+leaked(a), settled+a.Work.Settled
 	}
 	c.line(leakStyle(leaks).say("%d of %d authorizations are leaked", leaks, total), plain.say(", %d were settled.", settled))
-	c.line(plain.say("Accounts: %d, hosts: %d, hubs: %d. As of %s; times are UTC.", len(s.Accounts), len(s.Hosts), len(s.Hubs), s.At.Format("2006-01-02 15:04:05")))
+	c.line(plain.say("Accounts: %d, hosts: %d, hubs: %d. As of %s; times are UTC.", s.known(), len(s.Hosts), len(s.Hubs), s.At.Format("2006-01-02 15:04:05")))
 	if needs := s.needs(); needs != "" {
 		c.line(bad.say("To look at: %s.", needs))
 	}
@@ -145,8 +145,18 @@ func plural(n int, one, more string) string {
 	return number(n) + " " + more
 }
 
+// known is how many accounts there are: what logs tell no account of is one if there is something of it.
+func (s *Status) known() (n int) {
+	for _, a := range s.Accounts {
+		if a.Account != "" || a.Authorizations > 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // silent reports whether who was seen then says nothing now.
-func (s *Status) silent(seen time.Time) bool { return s.At.Sub(seen) > Silent }
+func (s *Status) silent(seen time.Time) bool { return s.At.Sub(seen) > cmp.Or(s.SilentAfter, Silent) }
 
 // hostNote is what a person should know of a host; empty if it is well.
 func (s *Status) hostNote(h wire.Heartbeat) string {
@@ -161,9 +171,16 @@ func (s *Status) hostNote(h wire.Heartbeat) string {
 	return ""
 }
 
+// leastHubSilent is after how long a hub that says nothing stands out, at least.
+const leastHubSilent = 20 * time.Second
+
+func (s *Status) hubSilent(h wire.HubState) bool {
+	return s.At.Sub(h.Seen) > max(3*time.Duration(h.Beat)*time.Millisecond, leastHubSilent)
+}
+
 // hubNote is what a person should know of a hub; empty if it is well.
 func (s *Status) hubNote(h wire.HubState) string {
-	if s.silent(h.Seen) {
+	if s.hubSilent(h) {
 		return "silent: does it run?"
 	}
 	return shorten(h.Problem, maxNote)
@@ -240,6 +257,9 @@ func (s *Status) accounts(c *canvas, most caps) {
 		}
 	}
 	all := slices.Concat(first, then)
+	if len(all) == 0 {
+		c.line(faint.say("none yet: hubs tell of them some seconds after agents have sent something"))
+	}
 	shown := min(len(all), most.accounts)
 	for _, a := range all[:shown] {
 		s.account(c, a)

@@ -78,6 +78,9 @@ func sentence(t *testing.T, of, text string) {
 func membersOf(typ reflect.Type) (all, required []string) {
 	for f := range typ.Fields() {
 		tag := strings.Split(f.Tag.Get("json"), ",")
+		if tag[0] == "-" {
+			continue
+		}
 		all = append(all, tag[0])
 		if len(tag) == 1 {
 			required = append(required, tag[0])

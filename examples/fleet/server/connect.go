@@ -78,7 +78,13 @@ func Connect(ctx context.Context, a Access) (*Connection, error) {
 		urls = []string{DefaultURL}
 	}
 	if c.Conn, err = nats.Connect(strings.Join(urls, ","), options...); err != nil {
+		if errors.Is(err, nats.ErrAuthorization) {
+			err = fmt.Errorf("%w: the server knows no such key or credentials; are they in its permissions?", err)
+		}
 		return nil, fmt.Errorf("no connection to NATS at %s: %w", Redacted(urls...), err)
+	}
+	if !c.IsConnected() {
+		c.log.Warn("no connection to NATS yet; trying again until there is one", "servers", Redacted(urls...), "error", c.LastError())
 	}
 	return c, nil
 }
@@ -172,14 +178,17 @@ func (c *Connection) disconnected(_ *nats.Conn, err error) {
 // failed gets the errors that belong to no call.
 func (c *Connection) failed(_ *nats.Conn, _ *nats.Subscription, err error) {
 	c.log.Warn("NATS refused something", "error", err)
-	subject := violation(err)
-	if subject == "" {
+	subject, inbox := violation(err), isInbox(err)
+	if subject == "" && !inbox {
 		return
+	}
+	if inbox {
+		err = fmt.Errorf("%w: answers come to _INBOX and the name (--name), which must be the one that the permissions have", err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for w := range c.waiting {
-		if w.subject == subject {
+		if w.subject == subject || inbox {
 			w.cancel(fmt.Errorf("%w: %w", ErrPermission, err))
 		}
 	}
@@ -196,6 +205,11 @@ func violation(err error) string {
 		return found[1]
 	}
 	return ""
+}
+
+// isInbox reports whether it is where answers come to that we may not hear.
+func isInbox(err error) bool {
+	return errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), "ubscription to \"_INBOX.")
 }
 
 // watch makes a context that ends, with an ErrPermission as its cause, when the server says that we may not publish to

@@ -49,9 +49,11 @@ func (e *PublishError) Unwrap() []error { return []error{e.Reason, e.Err} }
 
 // Permanent reports whether the same message will be refused whenever it is sent again, unless somebody changes the
 // server's settings.
-func (e *PublishError) Permanent() bool {
-	return e.Reason == ErrTooLarge || e.Reason == ErrPermission || e.Reason == ErrRefused
-}
+func (e *PublishError) Permanent() bool { return e.Reason == ErrTooLarge || e.Reason == ErrRefused }
+
+// Forbidden reports whether it is the sender who is refused, and not the message: with another name, key or permission it
+// would be taken.
+func (e *PublishError) Forbidden() bool { return e.Reason == ErrPermission }
 
 // publishTimeout bounds the wait for one acknowledgement.
 const publishTimeout = 10 * time.Second
@@ -87,6 +89,9 @@ func (p *Publisher) Publish(ctx context.Context, subject, messageID string, data
 	}
 	if outer.Err() != nil {
 		return context.Cause(outer)
+	}
+	if errors.Is(err, nats.ErrReconnectBufExceeded) { // nothing is kept to be sent later, which is not what it says
+		err = fmt.Errorf("no connection to %s", Redacted(p.connection.Servers()...))
 	}
 	if cause := context.Cause(ctx); errors.Is(cause, ErrPermission) {
 		err = cause

@@ -474,3 +474,22 @@ func TestNobody(t *testing.T) {
 		require.ErrorContains(t, err, "Authorization Violation")
 	})
 }
+
+// TestWrongName: who has another name than that of the key hears no answers, and is told so at once.
+func TestWrongName(t *testing.T) {
+	eachWorld(t, func(t *testing.T, w world) {
+		w.hub(t, server.Settings{})
+		access := w.as["alice"]
+		access.URLs, access.Inbox = []string{w.node.URL()}, "bob"
+		c := servertest.Connect(t, access)
+		began := time.Now()
+		_, err := c.Values(t.Context(), wire.HostBucket, "*")
+		require.ErrorIs(t, err, server.ErrPermission)
+		require.ErrorContains(t, err, "--name")
+		access = w.as["web01"]
+		access.URLs, access.Inbox = []string{w.node.URL()}, "web02"
+		err = publisher(t, servertest.Connect(t, access)).Publish(t.Context(), wire.HostSubject("web01"), "", []byte("beat"))
+		require.ErrorIs(t, err, server.ErrPermission)
+		require.Less(t, time.Since(began), 8*time.Second, "it does not wait for an answer")
+	})
+}
