@@ -53,7 +53,8 @@ type Access struct {
 // A Connection is a connection to a server that comes back for ever. It is safe for concurrent use. End it with Close.
 type Connection struct {
 	*nats.Conn
-	log *slog.Logger
+	log   *slog.Logger
+	inbox string // what the subjects of answers begin with
 
 	mu      sync.Mutex
 	waiting map[*waiter]struct{}
@@ -68,7 +69,10 @@ type waiter struct {
 // Connect connects to a server. Unless a.Patient, it is an error if none can be reached or none accepts us. ctx bounds
 // that only.
 func Connect(ctx context.Context, a Access) (*Connection, error) {
-	c := &Connection{log: cmp.Or(a.Logger, slog.New(slog.DiscardHandler)), waiting: make(map[*waiter]struct{})}
+	c := &Connection{log: cmp.Or(a.Logger, slog.New(slog.DiscardHandler)), waiting: make(map[*waiter]struct{}), inbox: "_INBOX."}
+	if a.Inbox != "" {
+		c.inbox += a.Inbox + "."
+	}
 	options, err := a.options(ctx, c)
 	if err != nil {
 		return nil, err
@@ -178,7 +182,7 @@ func (c *Connection) disconnected(_ *nats.Conn, err error) {
 // failed gets the errors that belong to no call.
 func (c *Connection) failed(_ *nats.Conn, _ *nats.Subscription, err error) {
 	c.log.Warn("NATS refused something", "error", err)
-	subject, inbox := violation(err), isInbox(err)
+	subject, inbox := violation(err), c.isInbox(err)
 	if subject == "" && !inbox {
 		return
 	}
@@ -207,9 +211,9 @@ func violation(err error) string {
 	return ""
 }
 
-// isInbox reports whether it is where answers come to that we may not hear.
-func isInbox(err error) bool {
-	return errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), "ubscription to \"_INBOX.")
+// isInbox reports whether it is where answers to us come to that we may not hear.
+func (c *Connection) isInbox(err error) bool {
+	return errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), "ubscription to \""+c.inbox)
 }
 
 // watch makes a context that ends, with an ErrPermission as its cause, when the server says that we may not publish to
