@@ -140,7 +140,7 @@ func TestReadOrders(t *testing.T) {
 		theirs, err := ca.NewAccount().AuthorizeOrder(t.Context(), acme.DomainIDs("b.example"))
 		require.NoError(t, err)
 		m := &authz.Manager{Client: ca.Client()}
-		urls := []string{order.URI, theirs.URI, strings.TrimRight(order.URI, "0123456789abcdef") + "0", order.AuthzURLs[0], "https://evil.test/order/1"}
+		urls := []string{order.URI, theirs.URI, strings.TrimRight(order.URI, "0123456789abcdef") + "0000000000", order.AuthzURLs[0], "https://evil.test/order/1"}
 		got := collect(t, m.ReadOrders(t.Context(), authz.URLs(urls...)))
 		require.Len(t, got, 5)
 		require.NoError(t, got[0].Err)
