@@ -54,7 +54,9 @@ type storm struct {
 	mends   []mend
 	kills   map[string]int
 	other   map[string]int
-	most    map[string]int64 // memory, by process
+
+	continued map[string][]time.Time // when hubs that were stopped went on
+	most      map[string]int64       // memory, by process
 }
 
 type mend struct {
@@ -86,7 +88,7 @@ func testChaos(t *testing.T, servers int) {
 	t.Logf("replay with -chaos.seed %d", seed)
 	s := &storm{
 		fleetOfProcesses: newFleetOfProcesses(t, servers, *chaosAccounts, *chaosHosts, fakeca.Config{Latency: 5 * time.Millisecond, FailureLimit: budget}),
-		random:           rand.New(rand.NewPCG(seed, 1)), kills: map[string]int{}, other: map[string]int{}, most: map[string]int64{},
+		random:           rand.New(rand.NewPCG(seed, 1)), kills: map[string]int{}, other: map[string]int{}, continued: map[string][]time.Time{}, most: map[string]int64{},
 	}
 	s.begin()
 	written := make(chan struct{})
@@ -239,7 +241,10 @@ func (s *storm) pause(p *process) {
 	}
 	s.other["stopped"]++
 	stopped := p.cmd
-	s.later(5*time.Second, func() { _ = stopped.Process.Signal(syscall.SIGCONT) })
+	s.later(5*time.Second, func() {
+		s.continued[p.name] = append(s.continued[p.name], time.Now())
+		_ = stopped.Process.Signal(syscall.SIGCONT)
+	})
 }
 
 // partition cuts a hub or an agent off: at once, or so that nobody notices.
@@ -388,6 +393,7 @@ func (s *storm) checkOwners() {
 	}
 	last, owners := map[acme.KeyID]owner{}, map[acme.KeyID]map[owner]bool{}
 	recent := map[acme.KeyID][]time.Time{}
+	encoded := 0
 	for _, r := range s.ca.Requests() {
 		if r.KID == "" {
 			continue
@@ -397,6 +403,10 @@ func (s *storm) checkOwners() {
 		_, err := fmt.Sscanf(after, "%s epoch/%d", &o.hub, &o.epoch)
 		require.NoError(s.t, err, r.UserAgent)
 		before := last[r.KID]
+		if o.epoch < before.epoch && s.hasGoneOn(o.hub, r.Time) {
+			encoded++ // what is left, as README.md says: it was on its way when the process was stopped
+			continue
+		}
 		require.GreaterOrEqual(s.t, o.epoch, before.epoch, "%s: after %v, an earlier owner acted: %v in request %d, %s", r.KID, before, o, r.Number, r.Kind)
 		require.False(s.t, o.epoch == before.epoch && o.hub != before.hub, "%s: %v and %v are one epoch", r.KID, o, before)
 		last[r.KID] = o
@@ -409,15 +419,21 @@ func (s *storm) checkOwners() {
 			times = times[1:]
 		}
 		recent[r.KID] = times
-		// Two owners that follow each other within a second have a burst each; a second here is not quite one there.
-		require.LessOrEqual(s.t, len(times), *chaosPace+2*5+*chaosPace/10+2, "the pace of %s", r.KID)
+		// Two owners that follow each other within a second have a burst each; and on a busy machine what was sent in two
+		// seconds may arrive in one.
+		require.LessOrEqual(s.t, len(times), 2**chaosPace+2*5, "the pace of %s", r.KID)
 	}
 	changes := 0
 	for _, all := range owners {
 		changes += len(all)
 	}
-	s.t.Logf("%d accounts had %d owners, one after the other", len(owners), changes)
+	s.t.Logf("%d accounts had %d owners, one after the other; %d requests were on their way when their hub was stopped", len(owners), changes, encoded)
 	require.Len(s.t, owners, len(s.accounts))
+}
+
+// hasGoneOn reports whether a hub that was stopped has gone on just before.
+func (s *storm) hasGoneOn(hub string, at time.Time) bool {
+	return slices.ContainsFunc(s.continued[hub], func(t time.Time) bool { return at.After(t) && at.Sub(t) < time.Second })
 }
 
 // checkHistory checks that the fleet knows what the logs tell, all of it, and each event once.
