@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"maps"
@@ -13,41 +12,16 @@ import (
 	"testing"
 
 	"github.com/acmeauthz/acmeauthz/internal/fakeca"
+	"github.com/acmeauthz/acmeauthz/internal/schematest"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/require"
 )
 
-// compileSchema compiles a schema so that it knows every member: what is printed
-// and not in the schema fails, too.
 func compileSchema(t *testing.T, name string) *jsonschema.Schema {
 	t.Helper()
 	data, err := readSchema(name)
 	require.NoError(t, err)
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
-	require.NoError(t, err)
-	closeObjects(doc)
-	c := jsonschema.NewCompiler()
-	c.AssertFormat()
-	require.NoError(t, c.AddResource(name, doc))
-	schema, err := c.Compile(name)
-	require.NoError(t, err)
-	return schema
-}
-
-func closeObjects(doc any) {
-	switch doc := doc.(type) {
-	case map[string]any:
-		if _, ok := doc["properties"].(map[string]any); ok && doc["type"] == "object" {
-			doc["additionalProperties"] = false
-		}
-		for _, child := range doc {
-			closeObjects(child)
-		}
-	case []any:
-		for _, child := range doc {
-			closeObjects(child)
-		}
-	}
+	return schematest.Compile(t, name, data)
 }
 
 // TestSchemas holds the JSON of all golden files against the schema that it names:

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"github.com/acmeauthz/acmeauthz/examples/fleet/agent"
 	"github.com/acmeauthz/acmeauthz/examples/fleet/picture"
 	"github.com/acmeauthz/acmeauthz/examples/fleet/server"
+	"github.com/acmeauthz/acmeauthz/examples/fleet/server/servertest"
 	"github.com/acmeauthz/acmeauthz/examples/fleet/wire"
 	"github.com/acmeauthz/acmeauthz/internal/fakeca"
 	"github.com/acmeauthz/acmeauthz/logparse"
@@ -128,7 +128,7 @@ func newFleetOfProcesses(t testing.TB, servers, accounts, hosts int, config fake
 // addServers makes one server, or several that are a cluster.
 func (f *fleetOfProcesses) addServers(n int) {
 	f.t.Helper()
-	addresses := freeAddresses(f.t, 2*n)
+	addresses := servertest.Addresses(f.t, 2*n)
 	for i := range n {
 		f.urls = append(f.urls, "nats://"+addresses[i])
 		name := fmt.Sprint("server", i+1)
@@ -142,17 +142,6 @@ func (f *fleetOfProcesses) addServers(n int) {
 		}
 		f.servers = append(f.servers, f.process(name, args...))
 	}
-}
-
-func freeAddresses(t testing.TB, n int) (all []string) {
-	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		defer l.Close()
-		all = append(all, l.Addr().String())
-	}
-	return all
 }
 
 func hostName(i int) string { return fmt.Sprintf("web%03d.example.net", i) }

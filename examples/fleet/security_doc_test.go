@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/acmeauthz/acmeauthz/examples/fleet/picture"
+	"github.com/acmeauthz/acmeauthz/examples/fleet/server/servertest"
 	"github.com/acmeauthz/acmeauthz/internal/pebbleca"
 	"github.com/stretchr/testify/require"
 )
@@ -76,20 +77,13 @@ func newSite(t *testing.T, document string) *site {
 // emptySite has nothing but the programs: "fleet" is this one, and systemctl knows how to reload the server.
 func emptySite(t *testing.T) *site {
 	t.Helper()
-	s := &site{t: t, dir: t.TempDir(), nats: freeAddress(t), web: freeAddress(t)}
+	addresses := servertest.Addresses(t, 2)
+	s := &site{t: t, dir: t.TempDir(), nats: addresses[0], web: addresses[1]}
 	self, err := os.Executable()
 	require.NoError(t, err)
 	s.write("bin/fleet", fmt.Sprintf("#!/bin/sh\nFLEET_CHILD=1 exec '%s' \"$@\"\n", self))
 	s.write("bin/systemctl", "#!/bin/sh\n[ \"$*\" = 'reload fleet-server' ] && kill -HUP \"$(cat server.pid)\"\n")
 	return s
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, l.Close())
-	return l.Addr().String()
 }
 
 func (s *site) path(name string) string { return filepath.Join(s.dir, name) }

@@ -109,7 +109,7 @@ func (p *program) watchStatus(ctx context.Context, c *cli.Command) error {
 		return err
 	}
 	screen := newScreen(p.stdout)
-	if screen != nil && isTerminal(p.stderr) {
+	if screen != nil && display.IsTerminal(p.stderr) {
 		log = slog.New(slog.DiscardHandler) // it would be written across the status, which says the same
 	}
 	a, err := p.access(c, c.String("name"), log)
@@ -165,15 +165,8 @@ func (a *asker) close() {
 	}
 }
 
-// colours reports whether w is a terminal and nobody objects to colours: see no-color.org.
-func colours(w any) bool {
-	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && !dumb()
-}
-
-func dumb() bool {
-	t := os.Getenv("TERM")
-	return t == "" || t == "dumb"
-}
+// colours reports whether w is a terminal and nobody objects to colours.
+func colours(w any) bool { return display.NewPainter(w, os.Getenv).On }
 
 // away is what is said while the server does not answer.
 func away(since, now time.Time, err error) string {

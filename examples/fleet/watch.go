@@ -118,7 +118,7 @@ type screen struct{ w io.Writer }
 
 // newScreen is the screen of w, or nil if it is no terminal that has one.
 func newScreen(w io.Writer) *screen {
-	if !isTerminal(w) || dumb() {
+	if !display.Obeys(w, os.Getenv) {
 		return nil
 	}
 	return &screen{w}
@@ -154,9 +154,4 @@ func height(w io.Writer) int {
 		}
 	}
 	return 0
-}
-
-func isTerminal(w any) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -12,7 +12,12 @@ type Painter struct{ On bool }
 // NewPainter returns one that paints if stream is a terminal and nobody objects: see no-color.org. Getenv reads the environment,
 // as os.Getenv does.
 func NewPainter(stream any, getenv func(string) string) Painter {
-	return Painter{IsTerminal(stream) && getenv("NO_COLOR") == "" && cmp.Or(getenv("TERM"), "dumb") != "dumb"}
+	return Painter{Obeys(stream, getenv) && getenv("NO_COLOR") == ""}
+}
+
+// Obeys reports whether stream is a terminal that acts upon escape sequences.
+func Obeys(stream any, getenv func(string) string) bool {
+	return IsTerminal(stream) && cmp.Or(getenv("TERM"), "dumb") != "dumb"
 }
 
 func (p Painter) with(code, s string) string {

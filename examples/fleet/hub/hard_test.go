@@ -439,3 +439,20 @@ func TestGivesBackLast(t *testing.T) {
 	<-h.done
 	require.Empty(t, owner().Hub)
 }
+
+// TestRetention forgets what is over for longer than it is kept, and its snapshot has none of it.
+func TestRetention(t *testing.T) {
+	b := newBench(t, 1, 1, fakeca.Config{})
+	old := seen("web01", b.accounts[0].URL, "https://ca.test/acme/authz/1/8", "old.example.org", 1)
+	old.Time, old.Authorization.Status, old.Authorization.Expires = time.Now().Add(-100*24*time.Hour), "deactivated", time.Now().Add(-93*24*time.Hour)
+	young := seen("web01", b.accounts[0].URL, "https://ca.test/acme/authz/1/9", "young.example.org", 2)
+	var h logparse.History
+	h.Add(old)
+	h.Add(young)
+	b.send("web01", &h)
+	b.hub("hub1", func(c *Config) { c.Policies = []Policy{{Policy: Leave}} })
+	b.eventually("one is left", func() bool { s := b.state(b.accounts[0].URL); return s.Snapshot != "" && s.Authorizations == 1 })
+	lives := b.history(b.accounts[0].URL).Lives()
+	require.Len(t, lives, 1)
+	require.Equal(t, "young.example.org", lives[0].Identifier.Value)
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/acmeauthz/acmeauthz/examples/fleet/picture"
 	"github.com/acmeauthz/acmeauthz/examples/fleet/schema"
 	"github.com/acmeauthz/acmeauthz/examples/fleet/wire"
+	"github.com/acmeauthz/acmeauthz/internal/schematest"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/require"
 )
@@ -102,34 +103,9 @@ func TestSameHost(t *testing.T) {
 	require.Equal(t, a["required"], b["required"])
 }
 
-// compile makes a schema so that it knows every member: what is printed and not in the schema fails, too.
 func compile(t *testing.T, name string) *jsonschema.Schema {
 	t.Helper()
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(read(t, name)))
-	require.NoError(t, err)
-	closeObjects(doc)
-	c := jsonschema.NewCompiler()
-	c.AssertFormat()
-	require.NoError(t, c.AddResource(name, doc))
-	compiled, err := c.Compile(name)
-	require.NoError(t, err)
-	return compiled
-}
-
-func closeObjects(doc any) {
-	switch doc := doc.(type) {
-	case map[string]any:
-		if _, ok := doc["properties"].(map[string]any); ok && doc["type"] == "object" {
-			doc["additionalProperties"] = false
-		}
-		for _, child := range doc {
-			closeObjects(child)
-		}
-	case []any:
-		for _, child := range doc {
-			closeObjects(child)
-		}
-	}
+	return schematest.Compile(t, name, read(t, name))
 }
 
 func validate(t *testing.T, s *jsonschema.Schema, data []byte) error {

@@ -45,7 +45,7 @@ func Bare(t testing.TB, config server.Options) *Node {
 		config.StoreDir = t.TempDir()
 	}
 	if config.Listen == "" {
-		config.Listen = freeAddress(t)
+		config.Listen = Addresses(t, 1)[0]
 	}
 	if config.ConfigFile == "" {
 		config.NoSync = true
@@ -119,10 +119,8 @@ type Cluster struct {
 func StartCluster(t testing.TB) *Cluster {
 	t.Helper()
 	const size = 3
-	routes := make([]string, size)
-	for i := range routes {
-		routes[i] = freeAddress(t)
-	}
+	addresses := Addresses(t, 2*size)
+	routes, listen := addresses[:size], addresses[size:]
 	dir := t.TempDir()
 	c := &Cluster{t: t}
 	for i := range size {
@@ -131,7 +129,7 @@ func StartCluster(t testing.TB) *Cluster {
 		text := fmt.Sprintf("server_name: %s\ncluster { name: fleet, listen: %q, routes: [%s] }\n", name, routes[i],
 			`"nats://`+strings.Join(routes, `", "nats://`)+`"`)
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
-		c.Nodes = append(c.Nodes, &Node{t: t, config: server.Options{Listen: freeAddress(t), StoreDir: filepath.Join(dir, name), ConfigFile: file}})
+		c.Nodes = append(c.Nodes, &Node{t: t, config: server.Options{Listen: listen[i], StoreDir: filepath.Join(dir, name), ConfigFile: file}})
 	}
 	t.Cleanup(c.Stop)
 	c.Start()
@@ -218,13 +216,16 @@ func (w testWriter) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// freeAddress is one that nobody listened at a moment ago.
-func freeAddress(t testing.TB) string {
+// Addresses are so many on loopback that nobody listened at a moment ago, no two alike.
+func Addresses(t testing.TB, n int) (all []string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	return listener.Addr().String()
+	for range n {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer listener.Close()
+		all = append(all, listener.Addr().String())
+	}
+	return all
 }
 
 // A Proxy is a way to a server that can be cut. It is safe for concurrent use.
