@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/acmeauthz/acmeauthz/examples/fleet/server"
@@ -310,6 +311,47 @@ func TestSetupTogether(t *testing.T) {
 	for range 5 {
 		require.NoError(t, <-errs)
 	}
+}
+
+// A lossy loses requests, as a cluster does that has no leader.
+type lossy struct {
+	jetstream.JetStream
+	looks, creations int // that are lost
+}
+
+func (l *lossy) Stream(ctx context.Context, name string) (jetstream.Stream, error) {
+	if l.looks > 0 {
+		l.looks--
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return l.JetStream.Stream(ctx, name)
+}
+
+func (l *lossy) CreateStream(ctx context.Context, config jetstream.StreamConfig) (jetstream.Stream, error) {
+	if l.creations > 0 {
+		l.creations--
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return l.JetStream.CreateStream(ctx, config)
+}
+
+// TestSetupUnanswered loses requests: they are made again, and not for ever.
+func TestSetupUnanswered(t *testing.T) {
+	t.Parallel()
+	js := servertest.Bare(t, server.Options{}).JetStream()
+	require.NoError(t, server.Setup(t.Context(), &lossy{js, 1, 1}, server.Settings{MaxBytes: 1 << 30}))
+	require.NoError(t, server.Verify(t.Context(), js))
+
+	synctest.Test(t, func(t *testing.T) {
+		begin, silent := time.Now(), &lossy{looks: 1000}
+		err := server.Verify(t.Context(), silent)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.True(t, server.Temporary(err))
+		require.Equal(t, 1000-6, silent.looks, "asked six times")
+		require.Equal(t, 6*5*time.Second+5*200*time.Millisecond, time.Since(begin))
+	})
 }
 
 // TestBuckets uses the buckets as jetstream does.

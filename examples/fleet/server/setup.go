@@ -152,7 +152,8 @@ func bucket(name, about string, maxBytes int64, age time.Duration) jetstream.Str
 
 // Setup makes the streams, the buckets and the object store that are missing, and brings those that are there to what the
 // fleet needs and to what s sets. It may be called at any time, by anybody, again and again; it never deletes a stream,
-// and a message only if s.Shrink. While a cluster has not enough servers yet, it tries again until ctx is done.
+// and a message only if s.Shrink. While a cluster has not enough servers yet, it tries again until ctx is done; a request
+// that is not answered is made six times, which takes half a minute.
 //
 // The error joins a *MismatchError for all that is there and cannot be changed, and a *SetupError where the server does
 // not answer or refuses. Somebody without the right to set up calls [Verify].
@@ -164,8 +165,8 @@ func Setup(ctx context.Context, js jetstream.JetStream, s Settings) error {
 	for _, config := range s.streams() {
 		if err := s.setup(ctx, js, config); err != nil {
 			all = append(all, err)
-			if ctx.Err() != nil {
-				break
+			if errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+				break // nor would the others be answered
 			}
 		}
 	}
@@ -178,14 +179,16 @@ func Verify(ctx context.Context, js jetstream.JetStream) error {
 	var all []error
 	for _, config := range (Settings{}).streams() {
 		info, err := streamInfo(ctx, js, config.Name)
-		switch {
-		case err != nil:
+		if err != nil {
 			all = append(all, &SetupError{config.Name, "looking at", err})
-		default:
-			for _, m := range mismatches(config.Name, info.Config, (Settings{}).wanted(info.Config, config)) {
-				m.Why = "somebody who has the right must set it up"
-				all = append(all, m)
+			if errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+				break // nor would the others be answered
 			}
+			continue
+		}
+		for _, m := range mismatches(config.Name, info.Config, (Settings{}).wanted(info.Config, config)) {
+			m.Why = "somebody who has the right must set it up"
+			all = append(all, m)
 		}
 	}
 	return errors.Join(all...)
@@ -195,7 +198,7 @@ func Verify(ctx context.Context, js jetstream.JetStream) error {
 func (s Settings) setup(ctx context.Context, js jetstream.JetStream, config stream) error {
 	info, err := streamInfo(ctx, js, config.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		if err := patiently(ctx, func() error { return create(ctx, js, config.StreamConfig) }); err != nil {
+		if err := patiently(ctx, func(ctx context.Context) error { return create(ctx, js, config.StreamConfig) }); err != nil {
 			return &SetupError{config.Name, "making", withRoom(err, config.MaxBytes)}
 		}
 		// Two that set up at once: the other one's stream may be another.
@@ -212,7 +215,8 @@ func (s Settings) setup(ctx context.Context, js jetstream.JetStream, config stre
 	if no := refused(info, want, changes, s.Shrink); len(no) > 0 {
 		return errors.Join(no...)
 	}
-	if err := patiently(ctx, func() error { _, err := js.UpdateStream(ctx, want); return err }); err != nil {
+	err = patiently(ctx, func(ctx context.Context) error { _, err := js.UpdateStream(ctx, want); return err })
+	if err != nil {
 		return &SetupError{config.Name, "changing", withRoom(err, want.MaxBytes)}
 	}
 	return nil
@@ -236,7 +240,7 @@ func withRoom(err error, maxBytes int64) error {
 
 func streamInfo(ctx context.Context, js jetstream.JetStream, name string) (*jetstream.StreamInfo, error) {
 	var info *jetstream.StreamInfo
-	err := patiently(ctx, func() error {
+	err := patiently(ctx, func(ctx context.Context) error {
 		stream, err := js.Stream(ctx, name)
 		if err == nil {
 			info = stream.CachedInfo()
@@ -246,11 +250,26 @@ func streamInfo(ctx context.Context, js jetstream.JetStream, name string) (*jets
 	return info, err
 }
 
-// patiently tries again while the servers of a cluster are finding each other.
-func patiently(ctx context.Context, try func() error) error {
-	for {
-		err := try()
-		if !passing(err) {
+const (
+	// answerTime bounds the wait for one answer: a request that reaches a cluster between two leaders is never answered.
+	answerTime = 5 * time.Second
+
+	// mostUnanswered is how many requests in a row may be lost like that. More are not: we lack the permission to ask.
+	mostUnanswered = 6
+)
+
+// patiently tries again, until ctx is done, while the servers of a cluster are finding each other.
+func patiently(ctx context.Context, try func(context.Context) error) error {
+	for unanswered := 0; ; {
+		err := once(ctx, try)
+		switch {
+		case ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
+			if unanswered++; unanswered == mostUnanswered {
+				return err
+			}
+		case passing(err):
+			unanswered = 0
+		default:
 			return err
 		}
 		select {
@@ -259,6 +278,12 @@ func patiently(ctx context.Context, try func() error) error {
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
+}
+
+func once(ctx context.Context, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	return try(ctx)
 }
 
 // Temporary reports whether it helps to call Setup again after an error of its: servers did not answer, or a cluster was not
