@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -83,8 +84,11 @@ func (b *bench) send(host string, h *logparse.History) {
 	require.NoError(b.t, err)
 	token, err := wire.HostToken(host)
 	require.NoError(b.t, err)
-	_, err = b.js.PublishMsg(b.t.Context(), &nats.Msg{Subject: wire.ShardSubject(token), Data: data})
-	require.NoError(b.t, err)
+	id := rand.Text()
+	patiently(b.t, func() error {
+		_, err := b.js.PublishMsg(b.t.Context(), &nats.Msg{Subject: wire.ShardSubject(token), Data: data}, jetstream.WithMsgID(id))
+		return err
+	})
 	b.whole.Merge(h)
 }
 
@@ -112,8 +116,11 @@ func (b *bench) hub(name string, change func(*Config)) *running {
 	if change != nil {
 		change(&config)
 	}
-	h, err := New(b.t.Context(), js, config)
-	require.NoError(b.t, err)
+	var h *Hub
+	patiently(b.t, func() (err error) {
+		h, err = New(b.t.Context(), js, config)
+		return err
+	})
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{Hub: h, nc: nc, done: make(chan struct{})}
 	go func() {
@@ -143,9 +150,7 @@ func (b *bench) eventually(what string, ok func() bool) {
 
 // state is what the hubs tell of an account.
 func (b *bench) state(url string) (s wire.AccountState) {
-	kv, err := b.js.KeyValue(b.t.Context(), wire.AccountBucket)
-	require.NoError(b.t, err)
-	if e, err := kv.Get(b.t.Context(), wire.StateKey(wire.AccountToken(url))); err == nil {
+	if e, err := bucket(b.t, b.js).Get(b.t.Context(), wire.StateKey(wire.AccountToken(url))); err == nil {
 		require.NoError(b.t, json.Unmarshal(e.Value(), &s))
 	}
 	return s
@@ -167,8 +172,8 @@ func (b *bench) history(url string) *logparse.History {
 		require.NoError(b.t, err)
 	}
 	for m, err := range messages(b.t.Context(), b.js, wire.AccountStream, s.Applied+1, wire.AccountSubject(wire.AccountToken(url))) {
-		if errors.Is(err, errSilent) {
-			return b.history(url) // a hub has put them into a snapshot meanwhile
+		if errors.Is(err, errSilent) || server.Temporary(err) {
+			return b.history(url) // a hub has put them into a snapshot meanwhile, or nobody leads
 		}
 		require.NoError(b.t, err)
 		part, _, err := wire.DecodeHistory(m.Data(), wire.MaxShard)

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -28,30 +29,54 @@ func clusters(t *testing.T, test func(*testing.T, *cluster, jetstream.JetStream)
 	}
 }
 
-func bucket(t *testing.T, js jetstream.JetStream) jetstream.KeyValue {
+// patiently tries again what a cluster without a leader does not answer, or answers from a server that is behind.
+func patiently(t testing.TB, try func() error) {
 	t.Helper()
-	kv, err := js.KeyValue(t.Context(), wire.AccountBucket)
-	require.NoError(t, err)
+	for begin := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		err := try()
+		if err == nil {
+			return
+		}
+		if time.Since(begin) > time.Minute || !server.Temporary(err) && !errors.Is(err, errBehind) && !errors.Is(err, errSilent) {
+			require.NoError(t, err)
+		}
+	}
+}
+
+func bucket(t testing.TB, js jetstream.JetStream) (kv jetstream.KeyValue) {
+	t.Helper()
+	patiently(t, func() (err error) {
+		kv, err = js.KeyValue(t.Context(), wire.AccountBucket)
+		return err
+	})
 	return kv
 }
 
 // taken is a lease that is taken from whoever has it.
-func taken(t *testing.T, js jetstream.JetStream, hub string, life time.Duration) *lease {
+func taken(t *testing.T, js jetstream.JetStream, hub string, life time.Duration) (l *lease) {
 	t.Helper()
-	kv, revision := bucket(t, js), uint64(0)
-	if e, err := kv.Get(t.Context(), wire.LeaseKey(wire.AccountToken(accountURL))); err == nil {
-		revision = e.Revision()
-	}
-	l, err := take(t.Context(), js, kv, hub, accountURL, revision, life)
-	require.NoError(t, err)
+	kv := bucket(t, js)
+	patiently(t, func() error {
+		revision := uint64(0)
+		e, err := kv.Get(t.Context(), wire.LeaseKey(wire.AccountToken(accountURL)))
+		if err == nil {
+			revision = e.Revision()
+		} else if !errors.Is(err, jetstream.ErrKeyNotFound) {
+			return err
+		}
+		l, err = take(t.Context(), js, kv, hub, accountURL, revision, life)
+		return err
+	})
 	t.Cleanup(func() { l.timer.Stop() })
 	return l
 }
 
 func entries(t *testing.T, j *journal) (urls []string) {
-	_, err := j.load()
-	require.NoError(t, err)
 	t.Helper()
+	patiently(t, func() error {
+		_, err := j.load()
+		return err
+	})
 	for e, err := range j.Entries() {
 		require.NoError(t, err)
 		urls = append(urls, string(e.Event)+" "+e.URL)
