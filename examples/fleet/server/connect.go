@@ -186,16 +186,22 @@ func (c *Connection) failed(_ *nats.Conn, _ *nats.Subscription, err error) {
 	if subject == "" && !inbox {
 		return
 	}
-	if inbox {
-		err = fmt.Errorf("%w: answers come to _INBOX and the name (--name), which must be the one that the permissions have", err)
-	}
+	err = forbidden(err, inbox)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for w := range c.waiting {
 		if w.subject == subject || inbox {
-			w.cancel(fmt.Errorf("%w: %w", ErrPermission, err))
+			w.cancel(err)
 		}
 	}
+}
+
+// forbidden is an ErrPermission, with what to do if it is where answers come to.
+func forbidden(err error, inbox bool) error {
+	if inbox {
+		err = fmt.Errorf("%w: answers come to _INBOX and the name (--name), which must be the one that the permissions have", err)
+	}
+	return fmt.Errorf("%w: %w", ErrPermission, err)
 }
 
 var violations = regexp.MustCompile(`(?i)permissions violation for publish to "([^"]+)"`)

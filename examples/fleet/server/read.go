@@ -124,6 +124,8 @@ func next(ctx context.Context, answers *nats.Subscription) (*nats.Msg, error) {
 	switch {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
+	case errors.Is(err, nats.ErrPermissionViolation): // the subscription may know it before ctx does
+		return nil, forbidden(err, true)
 	case errors.Is(err, nats.ErrNoResponders):
 		return nil, fmt.Errorf("%w: there is no such stream, or no server that has it", ErrUnavailable)
 	case errors.Is(err, context.DeadlineExceeded):
