@@ -114,7 +114,8 @@ type Manager struct {
 	// If it is zero or less, it is [DefaultParallelism].
 	Parallelism int
 
-	// Limiter paces all requests, those for nonces included.
+	// Limiter paces all requests, those for nonces included. One whose turn
+	// would come after the context's deadline waits for that, unsent.
 	// If it is nil, the CA's profile and its answers set the pace.
 	Limiter *rate.Limiter
 

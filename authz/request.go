@@ -209,17 +209,19 @@ func (q *requester) enter(ctx context.Context) (release func(), err error) {
 	return release, nil
 }
 
-// waitTurn is limiter.Wait, with the context's error where the limiter finds
-// that the context will end before.
+// waitTurn is limiter.Wait. Where the limiter finds that the context will end
+// before, it waits for that: others that are under way have their turn yet, and
+// what is left is then the context's to end, and not a failure of each.
 func waitTurn(ctx context.Context, l limiter) error {
 	err := l.Wait(ctx)
-	if _, limited := ctx.Deadline(); err != nil && ctx.Err() == nil && limited {
-		if r, ok := l.(*rate.Limiter); ok && r.Burst() == 0 {
-			return err // nothing may ever be sent
-		}
-		return fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
+	if _, limited := ctx.Deadline(); err == nil || !limited {
+		return err
 	}
-	return err
+	if r, ok := l.(*rate.Limiter); ok && r.Burst() == 0 {
+		return err // nothing may ever be sent
+	}
+	<-ctx.Done()
+	return ctx.Err()
 }
 
 // sign makes the flattened JSON form of §6.2. An empty payload is not the

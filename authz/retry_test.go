@@ -319,21 +319,30 @@ func TestSlowLimiterWastesNoRequest(t *testing.T) {
 	})
 }
 
+// What the limiter cannot let through in time is the context's to end: the
+// others have their turn before, and none fails by itself.
 func TestLimiterBeyondTheDeadline(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ca := fakeca.New(fakeca.Config{})
-		urls := add(ca, 100, fakeca.Authorization{})
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
-		m := &authz.Manager{Client: ca.Client(), Limiter: rate.NewLimiter(1, 1)}
-		results, err := gather(t, m.Deactivate(ctx, authz.URLs(urls...)))
-		require.ErrorIs(t, err, context.DeadlineExceeded)
-		for _, r := range results {
-			if !r.Changed {
-				require.ErrorIs(t, r.Err, context.DeadlineExceeded)
-			}
-		}
-	})
+	for _, deadline := range []time.Duration{10 * time.Second, 10500 * time.Millisecond} {
+		t.Run(deadline.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ca := fakeca.New(fakeca.Config{})
+				urls := add(ca, 100, fakeca.Authorization{})
+				ctx, cancel := context.WithTimeout(t.Context(), deadline)
+				defer cancel()
+				started := time.Now()
+				m := &authz.Manager{Client: ca.Client(), Limiter: rate.NewLimiter(1, 1)}
+				results, err := gather(t, m.Deactivate(ctx, authz.URLs(urls...)))
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				require.Equal(t, deadline, time.Since(started))
+				require.Less(t, len(results), 20, "those that had not begun have no result")
+				for _, r := range results {
+					if !r.Changed {
+						require.ErrorIs(t, r.Err, context.DeadlineExceeded)
+					}
+				}
+			})
+		})
+	}
 }
 
 // 64 workers start under Let's Encrypt's limit on new nonces, and come to
