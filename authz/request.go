@@ -40,7 +40,10 @@ import (
 //     outcome is open: a lost connection or a 5xx goes back to the caller.
 //   - badNonce, 429 and 503 with Retry-After say that nothing was done; such
 //     a request is sent again, whatever it is.
-//   - A Retry-After closes the gate for every worker of the range.
+//   - A Retry-After closes the gate for every worker of the range; those that
+//     were put off most often go first when it opens.
+//   - Who waits at the gate has all else that it needs, so nobody there waits
+//     for one that has to let him pass.
 //   - No more than maxBody bytes of an answer are read, and always all of it
 //     up to there, so that the connection can be used again.
 
@@ -103,7 +106,7 @@ func (q *requester) postUpTo(ctx context.Context, url string, payload []byte, re
 	if err := q.health.refusal(); err != nil {
 		return nil, err
 	}
-	return q.retry(ctx, repeatable, func() (*reply, error) {
+	return q.retry(ctx, repeatable, func(limited int) (*reply, error) {
 		if q.limiter != nil { // whose turn must not be waited with
 			release, err := q.slot(ctx)
 			if err != nil {
@@ -111,7 +114,7 @@ func (q *requester) postUpTo(ctx context.Context, url string, payload []byte, re
 			}
 			defer release()
 		}
-		nonce, err := q.nonce(ctx)
+		nonce, err := q.nonce(ctx, limited)
 		if err != nil {
 			return nil, unsentError{err}
 		}
@@ -119,7 +122,7 @@ func (q *requester) postUpTo(ctx context.Context, url string, payload []byte, re
 		if err != nil {
 			return nil, unsentError{err}
 		}
-		return q.send(ctx, http.MethodPost, url, body, limit)
+		return q.send(ctx, call{http.MethodPost, url, body, limit, limited})
 	})
 }
 
@@ -136,13 +139,13 @@ func (q *requester) slot(ctx context.Context) (release func(), err error) {
 // nonce returns a nonce for a request that may be sent now. The limiter's turn
 // comes last, so that a request is sent when its turn comes and not when a
 // nonce does; only so many wait for it at once that their nonces stay fresh.
-func (q *requester) nonce(ctx context.Context) (string, error) {
+func (q *requester) nonce(ctx context.Context, limited int) (string, error) {
 	if q.limiter == nil {
 		n, err := q.nonces.take(ctx, q)
 		return n.value, err
 	}
 	for {
-		n, err := q.turn(ctx)
+		n, err := q.turn(ctx, limited)
 		if err != nil || n.fresh() {
 			return n.value, err
 		}
@@ -150,7 +153,7 @@ func (q *requester) nonce(ctx context.Context) (string, error) {
 }
 
 // turn takes a nonce and then waits for the limiter.
-func (q *requester) turn(ctx context.Context) (n nonce, err error) {
+func (q *requester) turn(ctx context.Context, limited int) (n nonce, err error) {
 	select {
 	case q.waiting <- struct{}{}:
 		defer func() { <-q.waiting }()
@@ -160,7 +163,7 @@ func (q *requester) turn(ctx context.Context) (n nonce, err error) {
 	if n, err = q.nonces.take(ctx, q); err != nil {
 		return n, err
 	}
-	if err := q.ready(ctx); err != nil {
+	if err := q.ready(ctx, limited); err != nil {
 		q.nonces.put(n.value)
 		return n, err
 	}
@@ -185,24 +188,24 @@ func waiters(l limiter, workers int) int {
 
 // ready waits for the limiter's turn. The gate comes last: it may close
 // meanwhile. Without a limiter, send waits.
-func (q *requester) ready(ctx context.Context) error {
+func (q *requester) ready(ctx context.Context, limited int) error {
 	if q.limiter == nil {
 		return nil
 	}
 	if err := waitTurn(ctx, q.limiter); err != nil {
 		return err
 	}
-	return q.gate.wait(ctx)
+	return q.gate.wait(ctx, limited)
 }
 
 // enter waits for a slot and then for the gate, which may close while slots are
 // taken.
-func (q *requester) enter(ctx context.Context) (release func(), err error) {
+func (q *requester) enter(ctx context.Context, limited int) (release func(), err error) {
 	release, err = q.slot(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := q.gate.wait(ctx); err != nil {
+	if err := q.gate.wait(ctx, limited); err != nil {
 		release()
 		return nil, err
 	}
@@ -240,19 +243,26 @@ func (q *requester) sign(url, nonce string, payload []byte) (string, error) {
 	return signed.FullSerialize(), nil
 }
 
+// A call is a request that is ready to be sent.
+type call struct {
+	method, url, body string
+	limit             int64 // bytes of the answer
+	limited           int   // how often the CA has put it off
+}
+
 // send sends one request and reads the answer. A status other than 2xx is an
 // error, with the reply beside it.
-func (q *requester) send(ctx context.Context, method, url, body string, limit int64) (*reply, error) {
-	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+func (q *requester) send(ctx context.Context, c call) (*reply, error) {
+	req, err := http.NewRequestWithContext(ctx, c.method, c.url, strings.NewReader(c.body))
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("User-Agent", q.userAgent)
-	if method == http.MethodPost {
+	if c.method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/jose+json")
 	}
 	if q.limiter == nil {
-		release, err := q.enter(ctx)
+		release, err := q.enter(ctx, c.limited)
 		if err != nil {
 			return nil, unsentError{err}
 		}
@@ -265,12 +275,12 @@ func (q *requester) send(ctx context.Context, method, url, body string, limit in
 	}
 	q.health.answered(resp.StatusCode/100 == 2)
 	defer resp.Body.Close()
-	if method == http.MethodPost {
+	if c.method == http.MethodPost {
 		q.nonces.put(resp.Header.Get("Replay-Nonce"))
 	}
 	rep := &reply{Response: resp}
-	rep.body, err = readBody(resp.Body, limit)
-	q.log.DebugContext(ctx, "request", "method", method, "url", url, "code", resp.StatusCode, "took", time.Since(started))
+	rep.body, err = readBody(resp.Body, c.limit)
+	q.log.DebugContext(ctx, "request", "method", c.method, "url", c.url, "code", resp.StatusCode, "took", time.Since(started))
 	if resp.StatusCode/100 != 2 {
 		return rep, rep.problem()
 	}
@@ -319,10 +329,11 @@ type unsentError struct{ error }
 func (e unsentError) Unwrap() error { return e.error }
 
 // retry calls try until it succeeds, fails for good or has failed too often.
-func (q *requester) retry(ctx context.Context, repeatable bool, try func() (*reply, error)) (*reply, error) {
+// It tells try how often the CA has put it off.
+func (q *requester) retry(ctx context.Context, repeatable bool, try func(limited int) (*reply, error)) (*reply, error) {
 	var r retries
 	for {
-		rep, err := try()
+		rep, err := try(r.limited)
 		if err == nil {
 			return rep, nil
 		}
@@ -398,10 +409,13 @@ func (r *retries) nextLimited(q *requester, rep *reply, err error) (time.Duratio
 	if !ok || pause > q.maxRetryAfter || r.limited >= maxLimited {
 		return 0, limit
 	}
-	if asked && q.gate.pause(pause) {
+	if !asked {
+		return pause, nil
+	}
+	if q.gate.pause(pause) {
 		q.log.Info("CA asks for a pause", "pause", pause, "code", rep.StatusCode)
 	}
-	return pause, nil
+	return pause - min(pause/10, ahead), nil
 }
 
 // answerBackoff is the pause after the n-th failed answer: the caller's, who
@@ -489,18 +503,24 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // A gate holds back requests until a time, and then lets them through one by
 // one: workers that all come back at once would meet the limit again. Each
-// pause doubles the gap between them, each success narrows it. The zero gate
-// is open.
+// pause doubles the gap between them, each success narrows it. Of those that
+// wait, the ones that the CA has put off most often go first: otherwise some
+// request of many meets the limit each time, until it has no try left. The
+// zero gate is open.
 type gate struct {
-	mu    sync.Mutex
-	until time.Time
-	next  time.Time // before which no other request is let through
-	gap   time.Duration
+	mu      sync.Mutex
+	until   time.Time
+	next    time.Time // before which no other request is let through
+	gap     time.Duration
+	waiting [maxLimited]int // requests, by how often they were put off
 }
 
 const (
 	minGap = 10 * time.Millisecond
 	maxGap = time.Second
+
+	// ahead is how long before the gate opens those are back that closed it.
+	ahead = 100 * time.Millisecond
 )
 
 // pause closes the gate for d, or does nothing if it is closed for as long
@@ -528,32 +548,54 @@ func (g *gate) ease() {
 	}
 }
 
-func (g *gate) wait(ctx context.Context) error {
-	for {
-		d := g.delay()
-		if d <= 0 {
-			return ctx.Err()
-		}
+// wait waits until a request may be sent that was put off so many times.
+func (g *gate) wait(ctx context.Context, limited int) error {
+	d := g.delay(limited)
+	if d <= 0 {
+		return ctx.Err()
+	}
+	g.enlist(limited, 1)
+	defer g.enlist(limited, -1)
+	for ; d > 0; d = g.delay(limited) {
 		if err := sleep(ctx, d); err != nil {
 			return err
 		}
 	}
+	return ctx.Err()
+}
+
+func (g *gate) enlist(limited, n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiting[limited] += n
 }
 
 // delay is how long the caller must wait before it asks again; with zero it
 // is let through.
-func (g *gate) delay() time.Duration {
+func (g *gate) delay(limited int) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
-	if now.Before(g.until) {
+	switch {
+	case now.Before(g.until):
 		return g.until.Sub(now)
-	}
-	if g.gap > 0 && now.Before(g.next) {
+	case g.gap > 0 && now.Before(g.next):
 		return g.next.Sub(now)
+	case g.othersFirst(limited):
+		return max(g.gap, minGap)
 	}
 	g.next = now.Add(g.gap)
 	return 0
+}
+
+// othersFirst reports whether one waits that was put off more often.
+func (g *gate) othersFirst(limited int) bool {
+	for _, n := range g.waiting[limited+1:] {
+		if n > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // A health remembers what would make further requests pointless: a CA that
@@ -749,11 +791,11 @@ func (p *noncePool) grant() {
 
 // fetch asks for a new nonce (§7.2).
 func (p *noncePool) fetch(ctx context.Context, q *requester) (string, error) {
-	rep, err := q.retry(ctx, true, func() (*reply, error) {
-		if err := q.ready(ctx); err != nil {
+	rep, err := q.retry(ctx, true, func(limited int) (*reply, error) {
+		if err := q.ready(ctx, limited); err != nil {
 			return nil, unsentError{err}
 		}
-		return q.send(ctx, http.MethodHead, p.url, "", maxBody)
+		return q.send(ctx, call{http.MethodHead, p.url, "", maxBody, limited})
 	})
 	if err != nil {
 		return "", err
