@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -317,6 +318,7 @@ func TestSetupTogether(t *testing.T) {
 type lossy struct {
 	jetstream.JetStream
 	looks, creations int // that are lost
+	unknown          int // looks at a stream that is there, and is not found
 }
 
 func (l *lossy) Stream(ctx context.Context, name string) (jetstream.Stream, error) {
@@ -325,7 +327,12 @@ func (l *lossy) Stream(ctx context.Context, name string) (jetstream.Stream, erro
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	return l.JetStream.Stream(ctx, name)
+	stream, err := l.JetStream.Stream(ctx, name)
+	if err == nil && l.unknown > 0 {
+		l.unknown--
+		return nil, jetstream.ErrStreamNotFound
+	}
+	return stream, err
 }
 
 func (l *lossy) CreateStream(ctx context.Context, config jetstream.StreamConfig) (jetstream.Stream, error) {
@@ -341,7 +348,7 @@ func (l *lossy) CreateStream(ctx context.Context, config jetstream.StreamConfig)
 func TestSetupUnanswered(t *testing.T) {
 	t.Parallel()
 	js := servertest.Bare(t, server.Options{}).JetStream()
-	require.NoError(t, server.Setup(t.Context(), &lossy{js, 1, 1}, server.Settings{MaxBytes: 1 << 30}))
+	require.NoError(t, server.Setup(t.Context(), &lossy{JetStream: js, looks: 1, creations: 1}, server.Settings{MaxBytes: 1 << 30}))
 	require.NoError(t, server.Verify(t.Context(), js))
 
 	synctest.Test(t, func(t *testing.T) {
@@ -352,6 +359,19 @@ func TestSetupUnanswered(t *testing.T) {
 		require.Equal(t, 1000-6, silent.looks, "asked six times")
 		require.Equal(t, 6*5*time.Second+5*200*time.Millisecond, time.Since(begin))
 	})
+}
+
+// TestSetupUnknown looks at a stream where nobody knows of it yet.
+func TestSetupUnknown(t *testing.T) {
+	js := servertest.Bare(t, server.Options{}).JetStream()
+	require.NoError(t, server.Setup(t.Context(), &lossy{JetStream: js, unknown: 3}, server.Settings{MaxBytes: 1 << 30}))
+	require.NoError(t, server.Verify(t.Context(), js))
+
+	err := server.Setup(t.Context(), &lossy{JetStream: js, unknown: 20}, server.Settings{MaxBytes: 1 << 30})
+	require.ErrorIs(t, err, jetstream.ErrStreamNotFound)
+	require.True(t, server.Temporary(err))
+	require.True(t, server.Temporary(fmt.Errorf("a hub: %w", jetstream.ErrBucketNotFound)))
+	require.False(t, server.Temporary(errors.Join(err, &server.MismatchError{})))
 }
 
 // TestBuckets uses the buckets as jetstream does.

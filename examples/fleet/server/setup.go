@@ -196,16 +196,9 @@ func Verify(ctx context.Context, js jetstream.JetStream) error {
 
 // setup makes or changes one stream.
 func (s Settings) setup(ctx context.Context, js jetstream.JetStream, config stream) error {
-	info, err := streamInfo(ctx, js, config.Name)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		if err := patiently(ctx, func(ctx context.Context) error { return create(ctx, js, config.StreamConfig) }); err != nil {
-			return &SetupError{config.Name, "making", withRoom(err, config.MaxBytes)}
-		}
-		// Two that set up at once: the other one's stream may be another.
-		info, err = streamInfo(ctx, js, config.Name)
-	}
+	info, err := madeOrFound(ctx, js, config.StreamConfig)
 	if err != nil {
-		return &SetupError{config.Name, "looking at", err}
+		return err
 	}
 	want := s.wanted(info.Config, config)
 	changes := mismatches(config.Name, info.Config, want)
@@ -220,6 +213,28 @@ func (s Settings) setup(ctx context.Context, js jetstream.JetStream, config stre
 		return &SetupError{config.Name, "changing", withRoom(err, want.MaxBytes)}
 	}
 	return nil
+}
+
+// mostLooks is how often a stream is made that is not there when it is looked at.
+const mostLooks = 20
+
+// madeOrFound is the stream as it is: who sets up at the same time may have made another. One that was made just now may
+// be gone when it is looked at, or not be there yet, if the servers of a cluster do not all know of it.
+func madeOrFound(ctx context.Context, js jetstream.JetStream, config jetstream.StreamConfig) (*jetstream.StreamInfo, error) {
+	for look := 1; ; look++ {
+		info, err := streamInfo(ctx, js, config.Name)
+		switch {
+		case err == nil:
+			return info, nil
+		case !errors.Is(err, jetstream.ErrStreamNotFound) || look == mostLooks:
+			return nil, &SetupError{config.Name, "looking at", err}
+		case look > 1:
+			pause(ctx)
+		}
+		if err := patiently(ctx, func(ctx context.Context) error { return create(ctx, js, config) }); err != nil {
+			return nil, &SetupError{config.Name, "making", withRoom(err, config.MaxBytes)}
+		}
+	}
 }
 
 func create(ctx context.Context, js jetstream.JetStream, config jetstream.StreamConfig) error {
@@ -272,11 +287,17 @@ func patiently(ctx context.Context, try func(context.Context) error) error {
 		default:
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if pause(ctx); ctx.Err() != nil {
 			return err
-		case <-time.After(200 * time.Millisecond):
 		}
+	}
+}
+
+// pause waits before the next try, unless ctx is done.
+func pause(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(200 * time.Millisecond):
 	}
 }
 
@@ -286,18 +307,18 @@ func once(ctx context.Context, try func(context.Context) error) error {
 	return try(ctx)
 }
 
-// Temporary reports whether it helps to call Setup again after an error of its: servers did not answer, or a cluster was not
-// whole. Nothing of the kind helps where something there is otherwise than it should be, or has no room.
+// Temporary reports whether it helps to call Setup again after an error of its: servers did not answer, a cluster was not
+// whole, or one of its servers did not know of a stream. Nothing of the kind helps where something there is otherwise than it should be, or has no room.
 func Temporary(err error) bool {
 	if _, ok := errors.AsType[*MismatchError](err); ok {
 		return false
 	}
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
-		return passing(api) || api.ErrorCode == jetstream.JSErrCodeJetStreamNotEnabled
+		return passing(api) || api.ErrorCode == jetstream.JSErrCodeJetStreamNotEnabled || api.ErrorCode == jetstream.JSErrCodeStreamNotFound
 	}
 	for _, known := range []error{
 		context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrDisconnected, nats.ErrReconnectBufExceeded, nats.ErrConnectionReconnecting,
-		nats.ErrStaleConnection, jetstream.ErrNoStreamResponse, ErrUnavailable,
+		nats.ErrStaleConnection, jetstream.ErrNoStreamResponse, ErrUnavailable, jetstream.ErrStreamNotFound, jetstream.ErrBucketNotFound,
 	} {
 		if errors.Is(err, known) {
 			return true
