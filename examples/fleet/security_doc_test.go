@@ -279,8 +279,14 @@ func TestSecurityDocument(t *testing.T) {
 	agent := s.next("fleet agent")
 	stopAgent := s.start("web01", agent)
 	status := s.next("fleet status")
+	out := ""
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(out)
+		}
+	})
 	s.eventually("the hub has the agent's leaks", func() bool {
-		out, _ := s.try(status) // the streams may not be there yet
+		out, _ = s.try(status) // the streams may not be there yet
 		return strings.Contains(out, "20 of 20 authorizations are leaked") && regexp.MustCompile(`(?m)^hub1 .* 1 +1 +0`).MatchString(out) &&
 			regexp.MustCompile(`(?m)^web01 `).MatchString(out) && strings.Contains(out, "20 deactivate")
 	})

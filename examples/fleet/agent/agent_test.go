@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -28,6 +29,7 @@ type collected struct {
 	mu sync.Mutex
 	h  logparse.History
 
+	accounts [][]string // of each shard
 	messages int
 	seen     map[string]int // how often an ID came
 	fail     func(id string) error
@@ -52,6 +54,7 @@ func (c *collected) Publish(_ context.Context, subject, id string, data []byte) 
 	h, _, decode := wire.DecodeShard("web01", data)
 	require.NoError(c.t, decode)
 	c.h.Merge(h)
+	c.accounts = append(c.accounts, slices.Sorted(maps.Keys(h.Split())))
 	c.messages++
 	if c.seen == nil {
 		c.seen = map[string]int{}
@@ -242,6 +245,29 @@ func parts(text []byte, n int) (all [][]byte) {
 		all, text = append(all, text[:end]), text[end:]
 	}
 	return all
+}
+
+// TestEndOfRun has what a killed client wrote last in a shard of its own: it is of the account, and explains there why the
+// authorizations leaked.
+func TestEndOfRun(t *testing.T) {
+	h := newHost(t)
+	h.start()
+	text, err := os.ReadFile("../../../logparse/testdata/certbot/killed-in-manual-hook/logs/letsencrypt/letsencrypt.log")
+	require.NoError(t, err)
+	h.write(text)
+	h.turn(time.Second)
+	h.drain()
+	h.turn(pauseAfter)
+	h.drain()
+	h.turn(endAfter)
+	h.drain()
+	require.Greater(t, h.server.messages, 1)
+	for _, accounts := range h.server.accounts {
+		require.Len(t, accounts, 1)
+		require.NotEmpty(t, accounts[0])
+		require.Equal(t, h.server.accounts[0], accounts)
+	}
+	h.check()
 }
 
 func TestRotation(t *testing.T) {

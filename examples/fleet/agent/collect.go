@@ -16,7 +16,13 @@ type collector struct {
 	events        int
 	size          int       // of the text that was read
 	last          time.Time // of all events
+
+	placed   map[logparse.Place]bool           // runs that history has an authorization of
+	contexts map[logparse.Place]logparse.Event // an authorization of each run, and its account
 }
+
+// maxContexts bounds contexts; beyond it some ends of runs go to no account.
+const maxContexts = 1000
 
 func newCollector(host, account string) *collector { return &collector{host: host, account: account} }
 
@@ -24,17 +30,46 @@ func newCollector(host, account string) *collector { return &collector{host: hos
 func (c *collector) add(l *log, events []logparse.Event) {
 	for _, e := range events {
 		c.name(&e)
+		c.remember(&e)
 		if !l.told.add(&e) {
 			continue
 		}
 		if c.history == nil {
 			c.history = new(logparse.History)
+			c.placed = make(map[logparse.Place]bool)
 		}
+		c.place(&e)
 		c.history.Add(e)
 		c.events++
 		if e.Time.After(c.last) && e.Time.Before(time.Now().Add(time.Hour)) {
 			c.last = e.Time.UTC()
 		}
+	}
+}
+
+// remember remembers an authorization of a run.
+func (c *collector) remember(e *logparse.Event) {
+	if e.Kind != logparse.AuthorizationSeen || e.Account == "" || e.Run.Line == 0 {
+		return
+	}
+	if _, ok := c.contexts[e.Run]; ok {
+		return
+	}
+	if c.contexts == nil || len(c.contexts) >= maxContexts {
+		c.contexts = make(map[logparse.Place]logparse.Event)
+	}
+	c.contexts[e.Run] = *e
+}
+
+// place tells an authorization of the event's run again, unless the History has one: what is told of a run alone, such as
+// its end, is of the account that the rest of the shard is of.
+func (c *collector) place(e *logparse.Event) {
+	if e.Kind == logparse.AuthorizationSeen {
+		c.placed[e.Run] = true
+	}
+	if context, ok := c.contexts[e.Run]; ok && !c.placed[e.Run] {
+		c.history.Add(context)
+		c.placed[e.Run] = true
 	}
 }
 
