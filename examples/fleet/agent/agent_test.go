@@ -270,6 +270,24 @@ func TestEndOfRun(t *testing.T) {
 	h.check()
 }
 
+// TestCollectorAccounts has shards of one run in which the account stands once, and then never again.
+func TestCollectorAccounts(t *testing.T) {
+	run := logparse.Place{File: "log", Line: 1}
+	event := func(line int64, account, url string) logparse.Event {
+		return logparse.Event{Kind: logparse.AuthorizationSeen, Place: logparse.Place{File: "log", Line: line}, Run: run, Account: account,
+			Authorization: &logparse.Authorization{URL: url, Status: "pending"}}
+	}
+	const account = "https://ca.test/acct/1"
+	c, l := newCollector("web01", ""), &log{}
+	for _, e := range []logparse.Event{
+		event(2, account, "https://ca.test/authz/1"), event(3, "", "https://ca.test/authz/2"),
+		{Kind: logparse.RunEnded, Place: logparse.Place{File: "log", Line: 4}, Run: run, Exit: "killed"},
+	} {
+		c.add(l, []logparse.Event{e})
+		require.Equal(t, []string{account}, slices.Collect(maps.Keys(c.take().Split())), e.Place)
+	}
+}
+
 func TestRotation(t *testing.T) {
 	for name, play := range map[string]func(h *host, text [][]byte){
 		"appended": func(h *host, text [][]byte) {

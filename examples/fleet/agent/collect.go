@@ -17,7 +17,7 @@ type collector struct {
 	size          int       // of the text that was read
 	last          time.Time // of all events
 
-	placed   map[logparse.Place]bool           // runs that history has an authorization of
+	placed   map[logparse.Place]bool           // runs that history has an authorization of, and its account
 	contexts map[logparse.Place]logparse.Event // an authorization of each run, and its account
 }
 
@@ -61,10 +61,10 @@ func (c *collector) remember(e *logparse.Event) {
 	c.contexts[e.Run] = *e
 }
 
-// place tells an authorization of the event's run again, unless the History has one: what is told of a run alone, such as
-// its end, is of the account that the rest of the shard is of.
+// place tells an authorization of the event's run again, unless the History has one with its account: otherwise what is told
+// of the run alone, such as its end, would be of no account.
 func (c *collector) place(e *logparse.Event) {
-	if e.Kind == logparse.AuthorizationSeen {
+	if e.Kind == logparse.AuthorizationSeen && e.Account != "" {
 		c.placed[e.Run] = true
 	}
 	if context, ok := c.contexts[e.Run]; ok && !c.placed[e.Run] {
